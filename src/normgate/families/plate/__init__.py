@@ -1,0 +1,1 @@
+"""The plate family: classifiers of cells on multi-well plates."""

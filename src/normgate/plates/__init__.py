@@ -1,0 +1,1 @@
+"""Plates: from image folders to plate tables, units, predictions and figures."""

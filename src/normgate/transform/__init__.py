@@ -1,0 +1,1 @@
+"""Applying, fitting and comparing specs on arrays; import from the modules."""

@@ -1,0 +1,1 @@
+"""MLflow, only here: tracker, runs, bundles, evidence, and the gated store."""
