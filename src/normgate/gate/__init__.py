@@ -1,0 +1,25 @@
+"""The promotion rules. Everything here is pure, so a table of cases tests it all.
+
+`evidence` is what was found in the bytes of one model version, `policy` decides on
+it, `verdict` says the outcome, `vitals` are signs of a dead or lying run. Collecting
+the evidence (artifacts, registry) is the caller's work.
+"""
+
+from normgate.gate.evidence import Card, Evidence, Member
+from normgate.gate.policy import OPEN_ALIASES, RULES, decide, protected_alias
+from normgate.gate.verdict import Refusal, Verdict
+from normgate.gate.vitals import Level, Vital
+
+__all__ = [
+    "OPEN_ALIASES",
+    "RULES",
+    "Card",
+    "Evidence",
+    "Level",
+    "Member",
+    "Refusal",
+    "Verdict",
+    "Vital",
+    "decide",
+    "protected_alias",
+]
