@@ -1,0 +1,250 @@
+"""The demonstration experiment: simulated plates as real 16-bit TIFF files.
+
+Each plate has 8 rows and 24 columns: columns 1-2 healthy (WT) with vehicle, 3-4
+diseased (APP) with vehicle, 5-20 APP with one drug a column, 21-24 WT with the drugs of
+columns 5-8. What is true of every well stands in truth.csv, so that a rescue score can
+be held against it. Pixels are `simulate`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from normgate.contract import write_atomic
+from normgate.errors import DataError, SettingsError
+from normgate.plates.schema import write_plate_csv
+from normgate.plates.simulate import MARKERS, Condition, simulate_site
+from normgate.plates.wells import Well
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+COLUMNS = 24
+PUNCTA_AT_REST, PUNCTA_STIMULATED = 2.2, 3.2
+"""HALO puncta per unit of severity, at the first and at later timepoints."""
+VEHICLE = "vehicle"
+CSV_NAME = "plates.csv"
+TRUTH_NAME = "truth.csv"
+_SETTINGS_NAME = "demo.json"
+_FORMAT = 1
+# Rescue (0 none, 1 full) and toxicity (0 none, 1 strong) of each drug.
+DRUGS: dict[str, tuple[float, float]] = {
+    "drug-01": (1.00, 0.00),
+    "drug-02": (0.85, 0.10),
+    "drug-03": (0.00, 0.80),
+    "drug-04": (0.10, 0.50),
+    "drug-05": (0.60, 0.00),
+    "drug-06": (0.50, 0.00),
+    "drug-07": (0.40, 0.00),
+    "drug-08": (0.15, 0.00),
+    "drug-09": (0.10, 0.00),
+    "drug-10": (0.05, 0.00),
+    "drug-11": (0.05, 0.00),
+    "drug-12": (0.00, 0.00),
+    "drug-13": (0.00, 0.00),
+    "drug-14": (0.00, 0.00),
+    "drug-15": (0.00, 0.20),
+    "drug-16": (0.90, 0.00),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSettings:
+    """How much to simulate."""
+
+    seed: int = 0
+    """Every picture follows from it."""
+    plates: int = 2
+    """Plates, named P1, P2, ..."""
+    rows: int = 8
+    """Rows of each plate, 1 to 16; each has all 24 columns."""
+    sites: int = 1
+    """Sites of nine neurons in each well."""
+    timepoints_ms: tuple[int, ...] = (0, 10000)
+    """Times after stimulation; HALO answers from the second on."""
+    masked_dtype: str = "uint16"
+    """Type of the HALO_MASKED files: uint16 or uint8; the values are the same."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be simulated."""
+        if not (self.plates >= 1 and 1 <= self.rows <= 16 and self.sites >= 1):
+            msg = (
+                f"a demo of {self.plates} plates, {self.rows} rows, {self.sites} sites"
+            )
+            raise SettingsError(f"{msg} can't be; at least 1 each, and at most 16 rows")
+        if self.masked_dtype not in ("uint8", "uint16"):
+            msg = f"masked_dtype {self.masked_dtype!r} is neither uint8 nor uint16"
+            raise SettingsError(msg)
+        times = self.timepoints_ms
+        if not times or list(times) != sorted(set(times)) or times[0] < 0:
+            raise SettingsError(f"timepoints {times} must rise from 0 or above")
+
+
+def write_demo(
+    folder: Path,
+    settings: DemoSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write the demonstration plates, or find that they are there already.
+
+    Args:
+        folder: Where `plates.csv`, `truth.csv` and `images/` go; made if missing.
+        settings: How much to simulate.
+        progress: Told of the wells written and of their total.
+
+    Returns:
+        The path of the plate CSV, which is written last.
+
+    Raises:
+        DataError: The folder holds something else.
+    """
+    settings = settings or DemoSettings()
+    stamp = json.dumps({"format": _FORMAT, **asdict(settings)}, indent=1).encode()
+    if _present(folder, stamp):
+        return folder / CSV_NAME
+    shutil.rmtree(folder / "images", ignore_errors=True)
+    write_atomic(folder / _SETTINGS_NAME, stamp)
+    rows: list[dict[str, Any]] = []
+    truth: list[dict[str, Any]] = []
+    total = settings.plates * settings.rows * COLUMNS
+    for done, (plate, well, fate) in enumerate(_layout(settings), start=1):
+        rows += _write_well(folder, settings, plate, well, fate)
+        truth.append({"plate": f"P{plate}", "well": well.name, **asdict(fate)})
+        if progress is not None:
+            progress(done, total)
+    write_atomic(folder / TRUTH_NAME, _csv(pd.DataFrame(truth)))
+    write_plate_csv(pd.DataFrame(rows), folder / CSV_NAME)
+    return folder / CSV_NAME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What is true of one well."""
+
+    genotype: str
+    treatment: str
+    severity: float
+    rescue: float
+    """1 - severity for APP wells; 0 for WT wells, which have nothing to rescue."""
+    toxicity: float
+
+
+def fate_of(column: int) -> Fate:
+    """What a column of every demonstration plate holds (1 to 24)."""
+    names = list(DRUGS)
+    genotype = "WT" if column <= 2 or column > 20 else "APP"
+    if column <= 4:
+        treatment, rescue, toxicity = VEHICLE, 0.0, 0.0
+    else:
+        treatment = names[(column - 5) % len(names)]
+        rescue, toxicity = DRUGS[treatment]
+    diseased = genotype == "APP"
+    return Fate(
+        genotype=genotype,
+        treatment=treatment,
+        severity=round(1 - rescue, 6) if diseased else 0.0,
+        rescue=rescue if diseased else 0.0,
+        toxicity=toxicity,
+    )
+
+
+def _layout(settings: DemoSettings) -> Iterator[tuple[int, Well, Fate]]:
+    for plate in range(1, settings.plates + 1):
+        for row in range(1, settings.rows + 1):
+            for column in range(1, COLUMNS + 1):
+                yield plate, Well(row, column), fate_of(column)
+
+
+def _write_well(
+    folder: Path, settings: DemoSettings, plate: int, well: Well, fate: Fate
+) -> list[dict[str, Any]]:
+    """Simulate one well, write its files, and give its rows of the plate table."""
+    rng = _rng(settings.seed, plate, well)
+    condition = Condition(
+        severity=fate.severity,
+        toxicity=fate.toxicity,
+        gain=_gain(settings, plate, well, rng),
+    )
+    later = len(settings.timepoints_ms) - 1
+    puncta = [PUNCTA_AT_REST] + [PUNCTA_STIMULATED] * later
+    label = fate.genotype if fate.treatment == VEHICLE else ""
+    rows = []
+    for site in range(1, settings.sites + 1):
+        for time, planes in zip(
+            settings.timepoints_ms, simulate_site(condition, puncta, rng), strict=True
+        ):
+            row = {
+                "plate": f"P{plate}",
+                "well": well.name,
+                "row": well.row,
+                "column": well.column,
+                "site": str(site),
+                "timepoint_ms": time,
+                "genotype": fate.genotype,
+                "treatment": fate.treatment,
+                "label": label,
+                "split_group": f"P{plate}:{well.name}",
+            }
+            for marker in MARKERS:
+                name = f"images/P{plate}/{well.name}_s{site}_t{time}ms_{marker}.tif"
+                small = marker == "HALO_MASKED" and settings.masked_dtype == "uint8"
+                plane = planes[marker].astype(np.uint8) if small else planes[marker]
+                _write_tiff(folder / name, plane)
+                row[f"path_{marker}"] = name
+            rows.append(row)
+    return rows
+
+
+def _gain(
+    settings: DemoSettings, plate: int, well: Well, rng: np.random.Generator
+) -> dict[str, float]:
+    """Brightness by marker: plate (sigma 0.15), well (sigma 0.04), edge (+5%)."""
+    edge = well.row in (1, settings.rows) or well.column in (1, COLUMNS)
+    of_plate = _rng(settings.seed, plate, None)
+    return {
+        marker: float(of_plate.lognormal(0.0, 0.15) * rng.lognormal(0.0, 0.04))
+        * (1.05 if edge else 1.0)
+        for marker in ("RFP1", "HALO")
+    }
+
+
+def _rng(seed: int, plate: int, well: Well | None) -> np.random.Generator:
+    """A generator of its own for each plate and well, so that order never matters."""
+    name = f"{seed}/{plate}/{well.name if well else 'plate'}"
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def _present(folder: Path, stamp: bytes) -> bool:
+    """Whether this very demo is complete here; anything foreign is refused."""
+    settings, table = folder / _SETTINGS_NAME, folder / CSV_NAME
+    if not settings.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            msg = f"{folder} is not empty and holds no demo; name an empty folder"
+            raise DataError(msg)
+        return False
+    if settings.read_bytes() != stamp:
+        msg = f"{folder} holds a demo of other settings; name another folder"
+        raise DataError(msg)
+    return table.is_file()
+
+
+def _write_tiff(path: Path, plane: NDArray[Any]) -> None:
+    """One plain TIFF, without fsync: the CSV, written last, says that all are there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, plane, photometric="minisblack", metadata=None)
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, lineterminator="\n").encode()

@@ -1,0 +1,230 @@
+"""Reading images with every bit kept; what would lose bits is refused.
+
+One plane is named by a file, or by a page of a file: `stack.tif#page=2` (pages count
+from 0; the pages of an OME-TIFF are its planes in file order). Only TIFF is read, with
+lossless compression and one sample a pixel. What the values look like (8-bit content in
+a 16-bit file, an offset) is judged in `inspection`.
+
+`_yx` arrays are single planes (rows, columns).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+
+from normgate.errors import CorruptImage, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+DTYPES = ("uint8", "uint16", "int16", "float32")
+_LOSSLESS = {
+    COMPRESSION.NONE,
+    COMPRESSION.LZW,
+    COMPRESSION.ADOBE_DEFLATE,
+    COMPRESSION.DEFLATE,
+    COMPRESSION.PACKBITS,
+    COMPRESSION.LZMA,
+    COMPRESSION.ZSTD,
+}
+_GRAY = {PHOTOMETRIC.MINISBLACK}
+_MASK_DTYPES = ("bool", "uint8", "uint16", "uint32", "int16", "int32")
+_WHY = "JPEG and screen pictures lose bits"
+_EXPORT = "export the raw counts as one gray channel, lossless TIFF"
+_PAGE = re.compile(r"(?P<file>.*)#page=(?P<page>\d+)")
+# tifffile logs what it finds odd; what matters is raised here with the file's name.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneHeader:
+    """What a file says of one plane before its pixels are read."""
+
+    dtype: str
+    shape_yx: tuple[int, int]
+    pages: int
+
+
+def split_page(path: Path | str) -> tuple[Path, int]:
+    """The file and the page (from 0) that a plane's name stands for."""
+    found = _PAGE.fullmatch(str(path))
+    return (
+        (Path(path), 0) if found is None else (Path(found["file"]), int(found["page"]))
+    )
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The bytes of the file that holds a plane.
+
+    Raises:
+        CorruptImage: The file is missing or the disk fails.
+        DataError: The file is of a kind that is not read.
+    """
+    file, _ = split_page(path)
+    _check_kind(file)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        msg = f"{file} can't be read ({error.strerror}); restore the file"
+        raise CorruptImage(msg) from error
+
+
+def read_image(path: Path | str) -> NDArray[Any]:
+    """Read one plane with its bits kept.
+
+    Args:
+        path: A TIFF file, or `file.tif#page=N`.
+
+    Returns:
+        The plane, (rows, columns), uint8, uint16, int16 or float32 in native order.
+
+    Raises:
+        CorruptImage: The file is missing, truncated or not a TIFF.
+        DataError: Colour, lossy compression, or another type of pixel.
+    """
+    return decode(read_bytes(path), path)
+
+
+def read_mask(path: Path | str) -> NDArray[Any]:
+    """Read a mask or label image: any lossless integer or one-bit plane.
+
+    Returns:
+        The plane, (rows, columns), of an integer or bool type; 0 is background.
+
+    Raises:
+        CorruptImage: The file is missing, truncated or not a TIFF.
+        DataError: Colour, lossy compression, or fractional values.
+    """
+    return decode(read_bytes(path), path, mask=True)
+
+
+def decode(data: bytes, path: Path | str, *, mask: bool = False) -> NDArray[Any]:
+    """Decode one plane from a file's bytes; see `read_image` and `read_mask`."""
+    with _opened(io.BytesIO(data), path) as tiff:
+        page = _page(tiff, path)
+        _check_page(page, path, len(data), mask=mask)
+        try:
+            plane_yx = np.asarray(page.asarray(maxworkers=1))
+        except Exception as error:
+            raise _corrupt(path, error) from error
+    return plane_yx.astype(plane_yx.dtype.newbyteorder("="), copy=False)
+
+
+def read_header(path: Path | str) -> PlaneHeader:
+    """Type, shape and number of pages, checked as `read_image` does, without pixels.
+
+    Raises:
+        CorruptImage: As `read_image`, so far as the header tells.
+        DataError: As `read_image`.
+    """
+    file, _ = split_page(path)
+    _check_kind(file)
+    with _opened(file, path) as tiff:
+        page = _page(tiff, path)
+        _check_page(page, path, file.stat().st_size, mask=False)
+        return PlaneHeader(
+            str(page.dtype), (page.imagelength, page.imagewidth), len(tiff.pages)
+        )
+
+
+def read_description(path: Path | str) -> str:
+    """The text of the first page's ImageDescription; empty when there is none.
+
+    Raises:
+        CorruptImage: The file is missing or not a TIFF.
+    """
+    file, _ = split_page(path)
+    with _opened(file, path) as tiff:
+        return str(_page(tiff, file).description)
+
+
+def file_digest(data: bytes) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def _opened(source: Path | io.BytesIO, path: Path | str) -> Iterator[TiffFile]:
+    """Open a TIFF; whatever tifffile raises on opening is a corrupt image, named."""
+    try:
+        tiff = TiffFile(source)
+    except OSError as error:
+        raise _corrupt(path, error.strerror or error) from error
+    except Exception as error:
+        raise _corrupt(path, error) from error
+    with tiff:
+        yield tiff
+
+
+def _page(tiff: TiffFile, path: Path | str) -> TiffPage:
+    """The page that a plane's name stands for."""
+    _, number = split_page(path)
+    try:
+        count = len(tiff.pages)
+        page = tiff.pages[number] if number < count else None
+    except Exception as error:
+        raise _corrupt(path, error) from error
+    if page is None:
+        msg = f"{path}: the file has {count} page(s), counted from 0; name one of them"
+        raise DataError(msg)
+    return page if isinstance(page, TiffPage) else page.aspage()
+
+
+def _check_kind(file: Path) -> None:
+    """Refuse kinds of file that are not TIFF, with the way out."""
+    suffix = file.suffix.lower()
+    if suffix == ".gz":
+        msg = f"{file} is packed; unpack it first (gunzip) and name the TIFF"
+        raise DataError(msg)
+    if suffix not in (".tif", ".tiff"):
+        msg = f"{file} is not a TIFF; export the raw counts as TIFF ({_WHY})"
+        raise DataError(msg)
+
+
+def _check_page(page: TiffPage, path: Path | str, size: int, *, mask: bool) -> None:
+    """Refuse what loses bits, what is not one gray plane, and what is cut short."""
+    if page.compression not in _LOSSLESS:
+        name = getattr(page.compression, "name", page.compression)
+        msg = f"{path} is compressed by {name}, which may be lossy; {_EXPORT}"
+        raise DataError(msg)
+    if page.samplesperpixel != 1 or page.photometric not in _GRAY:
+        name = getattr(page.photometric, "name", page.photometric)
+        msg = (
+            f"{path} is a colour picture ({name}, {page.samplesperpixel} samples a "
+            f"pixel), not one channel's counts; {_EXPORT}"
+        )
+        raise DataError(msg)
+    allowed = _MASK_DTYPES if mask else DTYPES
+    if str(page.dtype) not in allowed:
+        msg = f"{path} holds {page.dtype} pixels; expected {', '.join(allowed)}"
+        raise DataError(msg)
+    _check_whole(page, path, size)
+
+
+def _check_whole(page: TiffPage, path: Path | str, size: int) -> None:
+    """Refuse a file whose pixels are missing or end beyond the file."""
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if not segments or any(count == 0 for _, count in segments):
+        raise _corrupt(path, "parts of the picture were never written")
+    end = max(offset + count for offset, count in segments)
+    if end > size:
+        raise _corrupt(path, f"cut short: {size:,} bytes of at least {end:,}")
+    if len(page.shape) != 2:
+        msg = f"{path} has axes {page.axes} {page.shape}; expected one plane a page"
+        raise DataError(msg)
+
+
+def _corrupt(path: Path | str, why: object) -> CorruptImage:
+    return CorruptImage(f"{path} can't be read as a TIFF ({why}); restore the file")
