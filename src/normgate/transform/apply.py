@@ -1,8 +1,8 @@
 """Normalizer: raw planes in, normalized float32 channels out, by a spec.
 
-A fixed integer channel has one table (`transform.table`). The compiled clamp-affine
-kernel is run over every value of the dtype when a Normalizer is made; where a single
-bit differs, the table itself is used. Blocks of rows can be shared out to threads.
+A fixed integer channel gives its table's floats (`transform.table`), whichever way
+`transform.channel` applies it. Channels with steps that are measured on each sample
+are measured first (`transform.sample`). Blocks of pixels can be shared out to threads.
 
 Axes: c channel, then those of one plane, usually h height and w width.
 """
@@ -10,24 +10,19 @@ Axes: c channel, then those of one plane, usually h height and w width.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from normgate.contract import ClampAffine, normal_form
+from normgate.contract import normal_form
 from normgate.errors import DataError, SpecError
 from normgate.transform import kernels
-from normgate.transform.table import (
-    apply_fixed_float,
-    constants,
-    every_value,
-    first_value,
-    fixed_table,
-    refuse_non_finite,
-)
+from normgate.transform.channel import Apply, Gather, channel_apply
+from normgate.transform.sample import Values, check_scopes, transform_sample
+from normgate.transform.table import first_value, refuse_non_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,12 +31,8 @@ if TYPE_CHECKING:
 SMALLEST_BLOCK = 1 << 18
 """Pixels below which a thread costs more than it saves."""
 
-
-class Apply(Protocol):
-    """Normalizes flat pixels of one channel into a flat float32 array."""
-
-    def __call__(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
-        """Write the result for x into out, both flat and contiguous."""
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Normalizer:
@@ -49,18 +40,24 @@ class Normalizer:
 
     Args:
         spec: What to apply.
-        threads: Threads that one call may use. One call per thread, each on its own
-            image, is faster where there are many images.
+        threads: Threads that one call may use. Where there are many images, one call
+            per thread, each on its own image, is faster.
 
     Raises:
-        SpecError: If a channel's constants leave the range of binary64 or float32.
+        SpecError: If constants leave the range of binary64 or float32, or channels
+            differ in a step that measures them together.
     """
 
     def __init__(self, spec: Spec, *, threads: int = 1) -> None:
         self.spec = spec
         self.threads = threads
         self._dtypes = tuple(np.dtype(channel.input) for channel in spec.channels)
-        self._apply = tuple(_channel_apply(channel) for channel in spec.channels)
+        self._forms = tuple(normal_form(channel) for channel in spec.channels)
+        check_scopes(self._forms, spec.names)
+        self._fixed = tuple(map(_fixed_apply, spec.channels, self._forms))
+        self._measured = tuple(
+            c for c, apply in enumerate(self._fixed) if apply is None
+        )
 
     def __call__(
         self,
@@ -79,56 +76,126 @@ class Normalizer:
 
         Raises:
             DataError: If the number, dtype or shape of planes is not what the spec
-                says, or a float32 pixel is NaN or infinite; the channel is named.
+                says, a float32 pixel is NaN or infinite, or a sample is degenerate
+                where its step refuses that.
         """
-        out = self._checked_out(planes, out)
+        self._check(planes)
+        result = _output((len(planes), *planes[0].shape), out)
+        pixels = [_flat(plane) for plane in planes]
+        results = [one.reshape(-1) for one in result]
+        applies = [*self._fixed]
+        for c, apply in self._measure(pixels, results):
+            applies[c] = apply
         blocks = [
-            (apply, x, y, channel.name)
-            for apply, plane, result, channel in zip(
-                self._apply, planes, out, self.spec.channels, strict=True
-            )
-            for x, y in self._blocks(plane, result)
+            (apply, pixels[c][part], results[c][part], self.spec.names[c])
+            for c, apply in enumerate(applies)
+            if apply is not None
+            for part in self._parts(pixels[c].size)
         ]
-        if self.threads == 1 or len(blocks) == len(out):
-            for block in blocks:
-                _run(block)
-        else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(_run, blocks))
-        return out
+        self._map(_run, blocks)
+        return result
 
-    def _blocks(
-        self, plane: NDArray[Any], result: NDArray[np.float32]
-    ) -> list[tuple[NDArray[Any], NDArray[np.float32]]]:
-        x = np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("="))
-        flat, out = x.reshape(-1), result.reshape(-1)
-        parts = min(self.threads, max(1, flat.size // SMALLEST_BLOCK))
-        size = -(-flat.size // parts)
-        starts = range(0, flat.size, max(size, 1))
-        return [(flat[i : i + size], out[i : i + size]) for i in starts]
+    def _measure(
+        self, pixels: list[NDArray[Any]], results: list[NDArray[np.float32]]
+    ) -> Iterator[tuple[int, Apply]]:
+        """Yield tables for this sample; float32 channels are written at once."""
+        if not self._measured:
+            return
+        names = [self.spec.names[c] for c in self._measured]
+        forms = [self._forms[c] for c in self._measured]
+        sample = [self._values(c, pixels[c]) for c in self._measured]
+        after = transform_sample(forms, sample, names)
+        for c, before, y in zip(self._measured, sample, after, strict=True):
+            if before.counts is None:
+                results[c][:] = y
+            else:
+                yield c, _sample_table(self._forms[c], before, y)
 
-    def _checked_out(
-        self,
-        planes: Sequence[NDArray[Any]] | NDArray[Any],
-        out: NDArray[np.float32] | None,
-    ) -> NDArray[np.float32]:
-        if len(planes) != len(self._apply):
+    def _values(self, c: int, pixels: NDArray[Any]) -> Values:
+        """Return a channel's values: those that occur, or all where they are floats."""
+        if pixels.dtype == np.float32:
+            try:
+                refuse_non_finite(pixels)
+            except DataError as error:
+                raise DataError(f"channel {self.spec.names[c]!r}: {error}") from error
+            return Values(pixels.astype(np.float64), None)
+        parts = [pixels[part] for part in self._parts(pixels.size)]
+        counts = np.sum(self._map(_counts, parts), axis=0)
+        occurring = np.flatnonzero(counts)
+        first = first_value(self._forms[c].input)
+        return Values((occurring + first).astype(np.float64), counts[occurring])
+
+    def _parts(self, size: int) -> list[slice]:
+        """Return slices of a plane, one per thread where it is large enough."""
+        number = min(self.threads, max(1, size // SMALLEST_BLOCK))
+        length = max(1, -(-size // number))
+        return [slice(i, i + length) for i in range(0, size, length)]
+
+    def _map(
+        self, function: Callable[[_Item], _Result], items: list[_Item]
+    ) -> list[_Result]:
+        if self.threads == 1 or len(items) <= 1:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(function, items))
+
+    def _check(self, planes: Sequence[NDArray[Any]] | NDArray[Any]) -> None:
+        names = self.spec.names
+        if len(planes) != len(names):
             raise DataError(
-                f"found {len(planes)} planes, expected {len(self._apply)}: "
-                f"{', '.join(self.spec.names)}"
+                f"found {len(planes)} planes, expected {len(names)}: {', '.join(names)}"
             )
-        for plane, dtype, name in zip(
-            planes, self._dtypes, self.spec.names, strict=True
-        ):
+        for plane, dtype, name in zip(planes, self._dtypes, names, strict=True):
             if plane.dtype != dtype and plane.dtype.newbyteorder("=") != dtype:
-                raise DataError(_wrong_dtype(name, plane.dtype, dtype))
+                raise DataError(
+                    f"channel {name!r} found {plane.dtype} pixels, expected {dtype} "
+                    "raw counts; read the file without conversion, or use a spec for "
+                    "its dtype"
+                )
             if plane.shape != planes[0].shape:
                 raise DataError(
                     f"channel {name!r} has shape {plane.shape}, expected "
-                    f"{planes[0].shape} as {self.spec.names[0]!r}; planes of one "
-                    "sample must have one shape"
+                    f"{planes[0].shape} as {names[0]!r}; planes of one sample must "
+                    "have one shape"
                 )
-        return _output((len(planes), *planes[0].shape), out)
+
+
+def _fixed_apply(channel: Channel, form: ChannelForm) -> Apply | None:
+    if not form.fixed:
+        return None
+    try:
+        return channel_apply(form)
+    except SpecError as error:
+        raise SpecError(f"channel {channel.name!r}: {error}") from error
+
+
+def _sample_table(
+    form: ChannelForm, before: Values, after: NDArray[np.float64]
+) -> Gather:
+    first = first_value(form.input)
+    values = np.zeros(np.iinfo(form.input).max - first + 1, dtype=np.float32)
+    values[before.y.astype(np.int64) - first] = after
+    return Gather(values, first)
+
+
+def _counts(pixels: NDArray[Any]) -> NDArray[np.int64]:
+    limits = np.iinfo(pixels.dtype)
+    counts = np.zeros(limits.max - limits.min + 1, dtype=np.int64)
+    kernels.count(pixels, counts, limits.min)
+    return counts
+
+
+def _flat(plane: NDArray[Any]) -> NDArray[Any]:
+    native = plane.dtype.newbyteorder("=")
+    return np.ascontiguousarray(plane, dtype=native).reshape(-1)
+
+
+def _run(block: tuple[Apply, NDArray[Any], NDArray[np.float32], str]) -> None:
+    apply, pixels, result, name = block
+    try:
+        apply(pixels, result)
+    except DataError as error:
+        raise DataError(f"channel {name!r}: {error}") from error
 
 
 def _output(
@@ -141,90 +208,3 @@ def _output(
             f"out is {out.dtype} {out.shape}, expected contiguous float32 {shape}"
         )
     return out
-
-
-def _wrong_dtype(name: str, found: np.dtype, expected: np.dtype) -> str:
-    return (
-        f"channel {name!r} found {found} pixels, expected {expected} raw counts; read "
-        "the file without conversion, or use a spec for its dtype"
-    )
-
-
-def _run(
-    block: tuple[Apply, NDArray[Any], NDArray[np.float32], str],
-) -> None:
-    apply, x, out, name = block
-    try:
-        apply(x, out)
-    except DataError as error:
-        raise DataError(f"channel {name!r}: {error}") from error
-
-
-def _channel_apply(channel: Channel) -> Apply:
-    form = normal_form(channel)
-    try:
-        if form.input == "float32":
-            return _float_apply(form)
-        return _integer_apply(form)
-    except SpecError as error:
-        raise SpecError(f"channel {channel.name!r}: {error}") from error
-
-
-def _integer_apply(form: ChannelForm) -> Apply:
-    affine = _single_affine(form)
-    values = fixed_table(form).copy()
-    if affine is None:
-        return _Gather(values, first_value(form.input))
-    quick = _ClampAffine(*constants(affine))
-    found = np.empty_like(values)
-    quick(every_value(form.input).astype(form.input), found)
-    same = np.array_equal(found.view(np.uint32), values.view(np.uint32))
-    return quick if same else _Gather(values, first_value(form.input))
-
-
-def _float_apply(form: ChannelForm) -> Apply:
-    affine = _single_affine(form)
-    if affine is None:
-        return _Float(form)
-    return _FloatClampAffine(*constants(affine))
-
-
-def _single_affine(form: ChannelForm) -> ClampAffine | None:
-    """Return the form's only operation if it is a clamp-affine, or the identity."""
-    if not form.operations:
-        return ClampAffine()
-    only = form.operations[0]
-    if len(form.operations) == 1 and isinstance(only, ClampAffine):
-        return only
-    return None
-
-
-class _ClampAffine:
-    def __init__(self, low: float, high: float, gain: float, offset: float) -> None:
-        self.constants = (low, high, gain, offset)
-
-    def __call__(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
-        kernels.clamp_affine(x, out, *self.constants)
-
-
-class _FloatClampAffine(_ClampAffine):
-    def __call__(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
-        if not kernels.all_finite(x):
-            refuse_non_finite(x)
-        super().__call__(x, out)
-
-
-class _Float:
-    def __init__(self, form: ChannelForm) -> None:
-        self.form = form
-
-    def __call__(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
-        out[:] = apply_fixed_float(self.form, x)
-
-
-class _Gather:
-    def __init__(self, table: NDArray[np.float32], first: int) -> None:
-        self.table, self.first = table, first
-
-    def __call__(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
-        kernels.gather(x, out, self.table, self.first)

@@ -63,30 +63,35 @@ def ranks(
             "no pixel was counted, so percentiles are undefined; check masks and files"
         )
     if not np.all((quantiles >= 0) & (quantiles <= 1)):
-        raise DataError(f"percentiles {percentiles} must lie within 0..100")
+        raise DataError(f"percentiles {quantiles * 100} must lie within 0..100")
     place = (count - 1) * quantiles
     below = np.minimum(np.floor(place).astype(np.int64), count - 1)
     # As NumPy does: at the very end the weight counts from index -1, harmlessly.
     return below, np.minimum(below + 1, count - 1), place - below
 
 
+def inverted_cdf_rank(count: int, percentiles: ArrayLike) -> NDArray[np.int64]:
+    """Return the rank of each percentile by `numpy.percentile`'s inverted_cdf."""
+    place = count * (np.asarray(percentiles, dtype=np.float64) / 100) - 1
+    return np.maximum(np.ceil(place), 0).astype(np.int64)
+
+
 def interpolate(
-    below: NDArray[np.float64],
-    above: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    width: NDArray[np.floating] | None = None,
+    below: NDArray[Any], above: NDArray[Any], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Interpolate with the order of operations of `numpy.percentile`.
 
     Args:
-        below: Values at the lower ranks.
-        above: Values at the upper ranks.
+        below: Values at the lower ranks, float32 or float64.
+        above: Values at the upper ranks. Their difference is rounded to their own
+            type, as NumPy does, unless float32 is too narrow for it.
         weight: Weights 0..1 of the upper ones.
-        width: `above - below` where it was rounded to a narrower type.
     """
-    width = above - below if width is None else width
-    rising, falling = below + width * weight, above - width * (1 - weight)
-    return np.where(weight >= 0.5, falling, rising)
+    with np.errstate(over="ignore"):
+        width = (above - below).astype(np.float64)
+    low, high = below.astype(np.float64), above.astype(np.float64)
+    width = np.where(np.isfinite(width), width, high - low)
+    return np.where(weight >= 0.5, high - width * (1 - weight), low + width * weight)
 
 
 def mean_of(count: int, one: Fraction) -> float:

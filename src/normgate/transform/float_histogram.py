@@ -203,11 +203,7 @@ class FineHistogram:
                 "image, with the same mask, to both"
             )
         below, above, weight = ranks(int(self._coarse.sum()), percentiles)
-        low, high = self._values(below), self._values(above)
-        width = high - low
-        return interpolate(
-            low.astype(np.float64), high.astype(np.float64), weight, width
-        )
+        return interpolate(self._values(below), self._values(above), weight)
 
     def to_bytes(self) -> bytes:
         """Write an npz archive that `from_bytes` reads."""
