@@ -1,6 +1,6 @@
-"""From a site's files to normalized units: the one path that training, measuring of
-the applied fingerprint, and deployment share.
+"""From a site's files to normalized units, on one path for training and deployment.
 
+The applied fingerprint is measured on the same path.
 Read (bits kept) -> cut windows from raw counts -> normalize -> resize. `raw` stops
 after the windows, and `from_raw` goes on from there: what an exported model does.
 
@@ -9,7 +9,6 @@ Axes: n units, c channels, y rows, x columns.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,15 +17,14 @@ import numpy as np
 
 from normgate.contract import normal_form
 from normgate.errors import CorruptImage, DataError
-from normgate.plates.cells import read_centers
 from normgate.plates.geometry import boxes, crop
-from normgate.plates.read import decode, file_digest, read_bytes
+from normgate.plates.planes import Planes, read_site
 from normgate.plates.sites import CELLS, PlaneKey, Site, bind, sites
 from normgate.transform.apply import Normalizer
 from normgate.transform.resize import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -56,68 +54,12 @@ class UnitKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Planes:
-    """The pictures of one site that were read, with the digests of their files."""
-
-    planes: Mapping[PlaneKey, NDArray[Any]]
-    """Raw counts (rows, columns); under `CELLS` the centers (n, 3) of unit, y, x."""
-    digests: Mapping[PlaneKey, str]
-    """SHA-256 of each picture's file."""
-
-    def __len__(self) -> int:
-        return len(self.planes)
-
-    def __getitem__(self, key: PlaneKey) -> NDArray[Any]:
-        return self.planes[key]
-
-    def only(self, keys: Iterable[PlaneKey]) -> Planes:
-        """The pictures that one model uses."""
-        wanted = dict.fromkeys(keys)
-        return Planes(
-            {key: self.planes[key] for key in wanted},
-            {key: self.digests[key] for key in wanted},
-        )
-
-    @property
-    def input_digest(self) -> str:
-        """SHA-256 over the names and file digests of the pictures, in sorted order."""
-        lines = (f"{key} {self.digests[key]}\n" for key in sorted(self.digests))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
 class Units:
     """The normalized units of one site."""
 
     images: NDArray[np.float32]
     """(n, c, size, size)."""
     keys: tuple[UnitKey, ...]
-
-
-def read_site(site: Site, keys: Iterable[PlaneKey]) -> Planes:
-    """Read the pictures of a site that are asked for, each file once.
-
-    Args:
-        site: The site.
-        keys: Markers and timepoints; more than one model's may be joined.
-
-    Raises:
-        CorruptImage: A file can't be read, or pictures differ in shape.
-        DataError: The site has no such picture, or a file is not raw counts.
-    """
-    planes: dict[PlaneKey, NDArray[Any]] = {}
-    digests: dict[PlaneKey, str] = {}
-    for key in dict.fromkeys(keys):
-        if key not in site.planes:
-            have = ", ".join(str(known) for known in sorted(site.planes))
-            msg = f"{site.name} has no picture {key}; the plate table has {have}"
-            raise DataError(msg)
-        path = site.planes[key]
-        data = read_bytes(path, table=key.marker == CELLS)
-        is_cells = key.marker == CELLS
-        planes[key] = read_centers(data, path) if is_cells else decode(data, path)
-        digests[key] = file_digest(data)
-    return Planes(planes, digests)
 
 
 @dataclass(frozen=True)
@@ -276,10 +218,10 @@ class Loader:
             self.spec.channels[channel],
         )
         if plane.dtype != declared.input:
-            key = self.channel_keys[channel]
+            path = site.planes.get(self.channel_keys[channel])
             msg = (
-                f"{site.name}: picture {key} ({site.planes.get(key)}) is {plane.dtype}; "
-                f"channel {declared.name} of the spec takes {declared.input} raw counts"
+                f"{site.name}: {path} holds {plane.dtype}; channel {declared.name} of "
+                f"the spec takes {declared.input} raw counts"
             )
             raise DataError(msg)
         return plane

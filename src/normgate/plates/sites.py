@@ -98,9 +98,14 @@ def bind(spec: Spec, timepoint_ms: int | None) -> tuple[PlaneKey, ...]:
     if timepoint_ms is not None and not open_names:
         msg = f"timepoint {timepoint_ms} ms given, but every channel names its own; "
         raise SettingsError(msg + "leave it out")
-    return tuple(
+    keys = tuple(
         PlaneKey(c.marker, _time(c.timepoint_ms, timepoint_ms)) for c in spec.channels
     )
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        msg = f"two channels of the spec read one picture, {twice[0]}; keep one of them"
+        raise SettingsError(msg)
+    return keys
 
 
 def _time(own: int | None, given: int | None) -> int:

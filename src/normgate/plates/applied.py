@@ -1,0 +1,148 @@
+"""What a loader really applies, measured on the probe and held against its spec.
+
+The probe's files are written as the data's own are (byte order, compression, strips or
+tiles, page of a stack), and go through the loader's reading, cutting, normalizing and
+resizing. What a difference means is said by `mismatch`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tifffile import TiffFile, TiffWriter
+
+from normgate.contract.files import write_atomic
+from normgate.errors import FingerprintMismatch
+from normgate.plates.mismatch import explain
+from normgate.plates.probe import (
+    FULL_SIZE,
+    SIDE,
+    Output,
+    expected_output,
+    probe_centers,
+    probe_planes,
+    probe_shape,
+)
+from normgate.plates.read import read_header, split_page
+from normgate.plates.sites import CELLS, PlaneKey, Site, bind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from normgate.plates.load import Loader, Units
+
+
+def measure(loader: Loader, like: Path | None = None) -> Output:
+    """Send the probe through a loader.
+
+    Args:
+        loader: The loader in use.
+        like: One of the data's own files (`file.tif` or `file.tif#page=N`), whose
+            format the probe takes; plain TIFF without it.
+
+    Returns:
+        What came out.
+    """
+    full = _units(loader.with_geometry(FULL_SIZE), (SIDE, SIDE), like)
+    cut = _units(loader, probe_shape(loader.geometry), like)
+    return Output(
+        full_cyx=full.images.reshape(-1, *full.images.shape[2:]),
+        units_ncyx=cut.images,
+        keys=tuple((key.unit, key.y, key.x) for key in cut.keys),
+    )
+
+
+def verify(loader: Loader, like: Path | None = None) -> str:
+    """Stop unless a loader applies what its spec and geometry declare.
+
+    Args:
+        loader: The loader in use.
+        like: As in `measure`.
+
+    Returns:
+        The fingerprint, 64 hex digits.
+
+    Raises:
+        FingerprintMismatch: With the channel, an intensity, found and expected.
+    """
+    found = measure(loader, like)
+    expected = expected_output(loader.spec, loader.geometry)
+    if found.fingerprint != expected.fingerprint:
+        raise FingerprintMismatch(explain(loader.spec, found, expected))
+    return found.fingerprint
+
+
+def _units(loader: Loader, shape_yx: tuple[int, int], like: Path | None) -> Units:
+    """Write the probe as a site of files and load it."""
+    keys = bind(loader.spec, loader.timepoint_ms)
+    planes = probe_planes(loader.spec, shape_yx)
+    with tempfile.TemporaryDirectory(prefix="normgate-probe-") as name:
+        files = {
+            key: _write(Path(name), f"{index}", plane, like)
+            for index, (key, plane) in enumerate(zip(keys, planes, strict=True))
+        }
+        if loader.geometry.kind == "cell":
+            files[PlaneKey(CELLS, keys[0].timepoint_ms)] = _centers(Path(name), loader)
+        site = _site(files)
+        return loader.units(site, loader.read(site))
+
+
+def _site(files: dict[PlaneKey, Path]) -> Site:
+    return Site(
+        plate="probe",
+        well="A01",
+        row=1,
+        column=1,
+        site="1",
+        genotype="",
+        treatment="",
+        label="",
+        split_group="probe",
+        planes=files,
+    )
+
+
+def _centers(folder: Path, loader: Loader) -> Path:
+    lines = [f"{unit},{y},{x}" for unit, y, x in probe_centers(loader.geometry)]
+    path = folder / "centers.csv"
+    write_atomic(path, "\n".join(["unit,y,x", *lines, ""]).encode())
+    return path
+
+
+def _write(folder: Path, stem: str, plane_yx: NDArray[Any], like: Path | None) -> Path:
+    """Write one plane in the format of a file of the data."""
+    if like is None:
+        path = folder / f"{stem}.tif"
+        with TiffWriter(path) as writer:
+            writer.write(plane_yx, photometric="minisblack", metadata=None)
+        return path
+    read_header(like)
+    file, number = split_page(like)
+    suffix = ".ome.tif" if file.name.lower().endswith(".ome.tif") else file.suffix
+    path = folder / (stem + suffix)
+    with TiffFile(file) as model:
+        options = _options(model, number)
+        order, big, pages = model.byteorder, model.is_bigtiff, len(model.pages)
+    with TiffWriter(path, byteorder=order, bigtiff=big) as writer:
+        for page in range(pages):
+            other = plane_yx if page == number else np.flip(plane_yx)
+            writer.write(other, contiguous=False, metadata=None, **options)
+    return Path(f"{path}#page={number}") if number else path
+
+
+def _options(model: TiffFile, number: int) -> dict[str, Any]:
+    """How one page of a file is laid out."""
+    page = model.pages[number].aspage()
+    options: dict[str, Any] = {
+        "photometric": "minisblack",
+        "compression": int(page.compression),
+        "predictor": page.predictor > 1,
+    }
+    if page.is_tiled:
+        options["tile"] = (page.tilelength, page.tilewidth)
+    else:
+        options["rowsperstrip"] = page.rowsperstrip
+    return options
