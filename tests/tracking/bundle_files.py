@@ -1,0 +1,119 @@
+"""Small bundles made by hand, as training would close them, and ways to break them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
+from safetensors.numpy import save_file
+
+from normgate.contract import (
+    Contract,
+    Floor,
+    contract_for,
+    read_spec,
+    spec_digest,
+    to_json,
+)
+from normgate.gate.vitals import channel_std
+from normgate.plates.geometry import Geometry
+from normgate.plates.probe import expected_fingerprint
+
+if TYPE_CHECKING:
+    from normgate.contract import Spec
+
+SPECS = Path(__file__).resolve().parents[2] / "contracts" / "specs"
+RIGHT = read_spec(SPECS / "plate_3ch.json")
+WRONG = read_spec(SPECS / "plate_3ch_fluorescence.json")
+GEOMETRY = Geometry(kind="tile", window=8, size=8)
+CONTRACT = contract_for(
+    RIGHT,
+    name="plate",
+    floors=(Floor(metric="test_auroc", minimum=Decimal("0.7")),),
+)
+
+
+def second_version(spec: Spec = RIGHT) -> Contract:
+    """The same contract's next version, for a spec."""
+    return contract_for(spec, name="plate", version=2)
+
+
+def write_bundle(folder: Path, spec: Spec = RIGHT, *, auroc: float = 0.9) -> Path:
+    """Write a closed bundle of two members that keeps every promise."""
+    fingerprint = expected_fingerprint(spec, GEOMETRY)
+    digest = spec_digest(spec)
+    marks = {"spec_digest": digest, "applied_fingerprint": fingerprint}
+    (folder / "members").mkdir(parents=True)
+    for number in range(2):
+        weights = {"head.weight": np.full((2, 3), number, dtype=np.float32)}
+        path = folder / "members" / f"{number:02d}.safetensors"
+        save_file(weights, path, metadata={**marks, "replicate": str(number)})
+    (folder / "spec.json").write_bytes(to_json(spec))
+    write_card(folder, metrics={"test_auroc": auroc})
+    close(folder)
+    return folder
+
+
+def write_card(folder: Path, **changes: Any) -> None:
+    """Write the card, with some fields changed."""
+    card = {
+        "format": "normgate.card/1",
+        "family": "plate",
+        "preset": "rescue",
+        "classes": ["WT", "APP"],
+        "positive": "APP",
+        "geometry": GEOMETRY.to_json(),
+        "timepoint_ms": 0,
+        "metrics": {"test_auroc": 0.9},
+        "vitals": [channel_std("RFP1", 1.0).record()],
+    }
+    (folder / "card.json").write_text(json.dumps(card | changes))
+
+
+def close(folder: Path) -> None:
+    """Write the manifest over what the folder holds."""
+    files = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+    manifest = {"format": "normgate.manifest/1", "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A logged model and the run that made it."""
+
+    model_id: str
+    run_id: str
+    location: str
+
+    @property
+    def source(self) -> str:
+        return f"models:/{self.model_id}"
+
+
+def log_folder(
+    client: MlflowClient, bundle: Path, *, experiment: str = "0", ready: bool = True
+) -> Logged:
+    """Log a bundle as a model, without MLflow's own packaging around it."""
+    run_id = client.create_run(experiment).info.run_id
+    model = client.create_logged_model(experiment, name="demo", source_run_id=run_id)
+    model_folder = bundle.parent / f"model-{model.model_id}"
+    shutil.copytree(bundle, model_folder / "artifacts" / "bundle")
+    (model_folder / "MLmodel").write_text(f"model_id: {model.model_id}\n")
+    client.log_model_artifacts(model.model_id, str(model_folder))
+    if ready:
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    return Logged(model.model_id, run_id, model.artifact_location)
