@@ -75,20 +75,28 @@ def explain(comparison: Comparison) -> str:
         return "The two specs are the same: they compute the same on every channel."
     if not comparison.differing:
         return (
-            "Every channel computes the same, but the specs name or order their "
-            "channels differently."
+            "Every channel computes the same, but the specs name, repeat or order "
+            "their channels differently."
         )
     lines = [_sentence(channel) for channel in comparison.differing]
     number = f"{len(lines)} of {len(comparison.channels)} channels"
     return "\n".join([f"The two specs are not the same: {number} differ.", *lines])
 
 
-def plot(comparison: Comparison, path: Path) -> None:
+def plot(
+    comparison: Comparison,
+    path: Path,
+    labels: tuple[str, str] = ("first", "second"),
+) -> None:
     """Draw both outputs of every comparable differing channel, as PNG.
+
+    Intensities are drawn on an asinh axis, so that a channel of 0..238 is seen beside
+    others of 16 bits.
 
     Args:
         comparison: From `compare`.
         path: The PNG file to write; its folder is made where it is missing.
+        labels: What to call the two specs.
     """
     # Here, so that comparing without a picture doesn't wait for Matplotlib.
     from matplotlib.figure import Figure
@@ -104,9 +112,11 @@ def plot(comparison: Comparison, path: Path) -> None:
     axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
     for axis, (pair, forms) in zip(axes, shown, strict=False):
         grid, one, two = outputs(*forms)
-        axis.plot(grid, one, label="first", color="tab:blue")
-        axis.plot(grid, two, label="second", color="tab:orange", linestyle="--")
+        axis.plot(grid, one, label=labels[0], color="tab:blue")
+        axis.plot(grid, two, label=labels[1], color="tab:orange", linestyle="--")
         axis.fill_between(grid, one, two, color="0.85", linewidth=0)
+        axis.set_xscale("asinh", linear_width=50)
+        axis.margins(x=0)
         axis.set(title=_title(pair), ylabel="output", xlabel="intensity (counts)")
         axis.legend()
     if not shown:
