@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normgate.contract.files import write_atomic
 from normgate.errors import DataError
+from normgate.plates.read import split_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 NAME = "quarantine.csv"
+SEPARATOR = "; "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +38,9 @@ class Quarantined:
     """Empty where the site as a whole is at fault."""
     timepoint_ms: str
     path: str
-    """As the plate CSV's folder gives it; empty where the CSV names no file."""
+    """The image, or `stack.tif#page=2`; empty where no one file is at fault."""
     models: str
-    """Names of the models that lack it, separated by spaces."""
+    """Names of the models that lack it, separated by `; `."""
     state: str
     """Size and time of change of the file, or `missing`."""
     reason: str
@@ -50,7 +53,7 @@ _FIELDS = tuple(field.name for field in fields(Quarantined))
 def file_state(path: str) -> str:
     """Describe a file so that a repair shows: its size and time of change."""
     try:
-        found = Path(path).stat()
+        found = split_page(path)[0].stat()
     except OSError:
         return "missing"
     return f"{found.st_size}:{found.st_mtime_ns}"
@@ -81,6 +84,16 @@ def read_quarantine(out: Path) -> list[Quarantined]:
         raise DataError(
             f"{path}: not a quarantine table ({reason}); give another out folder"
         ) from reason
+
+
+def failed_sites(records: Iterable[Quarantined]) -> dict[str, int]:
+    """Count, by model, the sites that gave it no rows."""
+    lacking = {
+        (name, record.plate, record.well, record.site)
+        for record in records
+        for name in record.models.split(SEPARATOR)
+    }
+    return dict(sorted(Counter(name for name, *_ in lacking).items()))
 
 
 def is_current(record: Quarantined) -> bool:

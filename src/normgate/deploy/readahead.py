@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 def read_ahead(
     work: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield `work(item)` in the order of the items, made by threads.
 
     Args:

@@ -1,0 +1,67 @@
+"""A model as a deployment uses it: how it reads, what it computes, what stamps it.
+
+Axes: n units, r replicates, k classes, c channels, y rows, x columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from normgate.plates.load import Loader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """A promoted version, resolved from its alias to a local folder."""
+
+    name: str
+    """The registered model."""
+    version: str
+    folder: Path
+    """The bundle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One replicate."""
+
+    replicate: int
+    temperature: float
+    """Divides the logits before softmax."""
+    seen: frozenset[str]
+    """Split groups of its training and validation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One verified model, ready to predict."""
+
+    name: str
+    version: str
+    loader: Loader
+    members: tuple[Member, ...]
+    classes: tuple[str, ...]
+    """In the order of the logits."""
+    positive: str
+    spec_digest: str
+    manifest_digest: str
+    device: str
+    """`cpu` or `cuda`."""
+    forward: Callable[[Tensor], Tensor]
+    """Float32 (n, c, y, x) on the CPU to logits (r, n, k), perhaps on a device."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What a shard says of itself besides its rows."""
+        return {
+            "classes": list(self.classes),
+            "positive": self.positive,
+            "temperatures": {m.replicate: m.temperature for m in self.members},
+        }

@@ -1,0 +1,72 @@
+"""How far a deployment is, how fast, and how long it will still take, in the log."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Progress:
+    """Counts sites and images and says so every few seconds.
+
+    Args:
+        total: Sites of this run, without what an earlier run finished.
+        every_s: Seconds between two lines.
+        clock: Seconds, rising.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        every_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sites = 0
+        self.images = 0
+        self._total = total
+        self._every_s = every_s
+        self._clock = clock
+        self._began = self._said = clock()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the beginning."""
+        return self._clock() - self._began
+
+    def add(self, images: int, quarantined: int) -> None:
+        """Count one more site.
+
+        Args:
+            images: Image files that were read for it.
+            quarantined: Images and sites in quarantine so far.
+        """
+        self.sites += 1
+        self.images += images
+        now = self._clock()
+        if now - self._said >= self._every_s or self.sites == self._total:
+            self._said = now
+            logger.info("%s", self.line(quarantined))
+
+    def line(self, quarantined: int) -> str:
+        """The state in one line."""
+        took = max(self.seconds, 1e-9)
+        rate = self.sites / took
+        left = (self._total - self.sites) / rate if rate else 0.0
+        tail = f", {quarantined} quarantined" if quarantined else ""
+        return (
+            f"{self.sites}/{self._total} sites "
+            f"({100 * self.sites / max(self._total, 1):.0f} %), {rate:.1f} sites/s, "
+            f"{self.images / took:.1f} images/s, {_duration(left)} left{tail}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
