@@ -36,7 +36,7 @@ PUNCTA_AT_REST, PUNCTA_STIMULATED = 2.2, 3.2
 VEHICLE = "vehicle"
 CSV_NAME = "plates.csv"
 TRUTH_NAME = "truth.csv"
-_SETTINGS_NAME = "demo.json"
+SETTINGS_NAME = "demo.json"
 _FORMAT = 1
 # Rescue (0 none, 1 full) and toxicity (0 none, 1 strong) of each drug.
 DRUGS: dict[str, tuple[float, float]] = {
@@ -114,7 +114,7 @@ def write_demo(
     if _present(folder, stamp):
         return folder / CSV_NAME
     shutil.rmtree(folder / "images", ignore_errors=True)
-    write_atomic(folder / _SETTINGS_NAME, stamp)
+    write_atomic(folder / SETTINGS_NAME, stamp)
     rows: list[dict[str, Any]] = []
     truth: list[dict[str, Any]] = []
     total = settings.plates * settings.rows * COLUMNS
@@ -228,7 +228,7 @@ def _rng(seed: int, plate: int, well: Well | None) -> np.random.Generator:
 
 def _present(folder: Path, stamp: bytes) -> bool:
     """Whether this very demo is complete here; anything foreign is refused."""
-    settings, table = folder / _SETTINGS_NAME, folder / CSV_NAME
+    settings, table = folder / SETTINGS_NAME, folder / CSV_NAME
     if not settings.is_file():
         if folder.is_dir() and any(folder.iterdir()):
             msg = f"{folder} is not empty and holds no demo; name an empty folder"

@@ -127,7 +127,7 @@ def decode(data: bytes, path: Path | str, *, mask: bool = False) -> NDArray[Any]
     return plane_yx.astype(plane_yx.dtype.newbyteorder("="), copy=False)
 
 
-def read_header(path: Path | str) -> PlaneHeader:
+def read_header(path: Path | str, *, mask: bool = False) -> PlaneHeader:
     """Type, shape and number of pages, checked as `read_image` does, without pixels.
 
     Raises:
@@ -138,7 +138,7 @@ def read_header(path: Path | str) -> PlaneHeader:
     _check_kind(file)
     with _opened(file, path) as tiff:
         page = _page(tiff, path)
-        _check_page(page, path, file.stat().st_size, mask=False)
+        _check_page(page, path, file.stat().st_size, mask=mask)
         return PlaneHeader(
             str(page.dtype), (page.imagelength, page.imagewidth), len(tiff.pages)
         )

@@ -1,0 +1,333 @@
+"""From a folder of images to a complete plate table, with what is odd about them.
+
+A layout finds pictures; here they are checked (no doubles, every channel of every site,
+one type a marker, readable files) and become rows. What can't be a table is refused;
+what a person should know is a finding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
+
+import pandas as pd
+
+from normgate.errors import CorruptImage, DataError, SettingsError
+from normgate.plates import demo, htd, imagexpress, patterns
+from normgate.plates.inspection import Finding, inspect
+from normgate.plates.pictures import MASK, Picture, refuse_doubles, tiff_files
+from normgate.plates.platemap import EMPTY, PlateMap, parse_column_rule, read_platemap
+from normgate.plates.read import read_header
+from normgate.plates.schema import PATH_PREFIX, read_plate_csv, write_plate_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Layout = Literal["auto", "pattern", "imagexpress", "nf1", "demo"]
+INSPECTED = 24
+"""Pictures of each marker whose pixels are looked at for traps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSettings:
+    """What to index, and how."""
+
+    images: Path
+    """The folder of images."""
+    out: Path
+    """The plate CSV to write."""
+    layout: Layout = "auto"
+    """Which convention the images follow."""
+    pattern: str = ""
+    """For `pattern`: a regular expression with named groups."""
+    masks: str = ""
+    """For `pattern`: the same for files that say where the cells are."""
+    platemap: Path | None = None
+    """A CSV of wells and what they hold."""
+    column_rule: str = ""
+    """What columns hold, such as `1-2=WT,3-4=APP`."""
+    plate: str = ""
+    """The plate's name where files and folders tell none."""
+    z: str = ""
+    """For ImageXpress: `projection` or one Z step."""
+    timepoints_ms: tuple[int, ...] = ()
+    """For ImageXpress: milliseconds of the timepoints; empty measures them."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.layout not in get_args(Layout):
+            msg = f"layout is {self.layout!r}; expected {', '.join(get_args(Layout))}"
+            raise SettingsError(msg)
+        if self.layout == "pattern" and not self.pattern:
+            raise SettingsError("layout 'pattern' needs a pattern with named groups")
+        if self.pattern and self.layout not in ("auto", "pattern"):
+            raise SettingsError(
+                f"layout {self.layout!r} takes no pattern; leave it out"
+            )
+        if self.platemap is not None and self.column_rule:
+            raise SettingsError("give a plate map or a column rule, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexed:
+    """What came of indexing."""
+
+    frame: pd.DataFrame
+    layout: str
+    findings: tuple[Finding, ...]
+
+
+def index(
+    settings: IndexSettings, progress: Callable[[int, int], None] | None = None
+) -> Indexed:
+    """Index a folder of images and write its plate CSV.
+
+    Args:
+        settings: What to index, and how.
+        progress: Told of the files checked and of their total.
+
+    Returns:
+        The table, and what a person should know of it.
+
+    Raises:
+        DataError: Something is missing, doubled, unreadable or mixed; it is named.
+        SettingsError: Settings don't fit the images.
+    """
+    layout = _layout(settings)
+    if layout == "demo":
+        frame = read_plate_csv(demo.write_demo(settings.images, progress=progress))
+        _write_moved(frame, settings)
+        return Indexed(frame=frame, layout=layout, findings=())
+    content = _platemap(settings)
+    pictures, findings = _find(layout, settings)
+    if settings.plate and len({p.plate for p in pictures}) > 1:
+        raise SettingsError("plate is given, but the images are of several plates")
+    refuse_doubles(pictures)
+    findings += _completeness(pictures)
+    _check_files(pictures, progress)
+    findings += _inspected(pictures)
+    frame = _frame(pictures, content, settings)
+    write_plate_csv(frame, settings.out)
+    return Indexed(frame=frame, layout=layout, findings=tuple(findings))
+
+
+def _layout(settings: IndexSettings) -> Layout:
+    """The layout, found out where it is `auto`."""
+    if settings.layout != "auto":
+        return settings.layout
+    if settings.pattern:
+        return "pattern"
+    if (settings.images / demo.SETTINGS_NAME).is_file():
+        return "demo"
+    files = tiff_files(settings.images)
+    if imagexpress.is_imagexpress(settings.images):
+        return "imagexpress"
+    nf1 = patterns.compile_pattern(patterns.NF1)
+    if any(nf1.fullmatch(path.name) for path in files):
+        return "nf1"
+    msg = (
+        f"{settings.images} follows no known layout (the first file is "
+        f"{files[0].name}); give layout=pattern and a pattern with named groups well "
+        "and channel"
+    )
+    raise DataError(msg)
+
+
+def _platemap(settings: IndexSettings) -> PlateMap:
+    if settings.platemap is not None:
+        return read_platemap(settings.platemap)
+    return parse_column_rule(settings.column_rule) if settings.column_rule else EMPTY
+
+
+def _find(
+    layout: Layout, settings: IndexSettings
+) -> tuple[list[Picture], list[Finding]]:
+    folder = settings.images
+    match layout:
+        case "imagexpress":
+            return _find_imagexpress(settings)
+        case "nf1":
+            found, _ = patterns.find_pictures(
+                folder, patterns.NF1, patterns.NF1_MASKS, settings.plate
+            )
+            return found, []
+        case "pattern":
+            found, others = patterns.find_pictures(
+                folder, settings.pattern, settings.masks, settings.plate
+            )
+            text = f"{len(others)} TIFF file(s) match no pattern"
+            odd = [Finding("metadata", str(others[0]), text)] if others else []
+            return found, odd
+        case "demo" | "auto":
+            raise AssertionError(layout)
+        case _:
+            assert_never(layout)
+
+
+def _find_imagexpress(
+    settings: IndexSettings,
+) -> tuple[list[Picture], list[Finding]]:
+    pictures, findings = imagexpress.find_pictures(
+        settings.images, settings.z, settings.timepoints_ms
+    )
+    by_plate: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        by_plate[picture.plate].append(picture)
+    for path in sorted(settings.images.resolve().rglob("*.HTD")):
+        own = by_plate.pop(path.parent.name, None)
+        findings += htd.compare(path, own) if own else []
+    return pictures, findings
+
+
+def _completeness(pictures: Sequence[Picture]) -> list[Finding]:
+    """Refuse a site without one of the channels; tell of sites that wells lack."""
+    markers = dict.fromkeys(p.marker for p in pictures)
+    places: dict[tuple[str, str, str, int], set[str]] = defaultdict(set)
+    for picture in pictures:
+        places[picture.place].add(picture.marker)
+    for (plate, well, site, time), have in places.items():
+        for marker in markers:
+            if marker not in have:
+                what = "mask" if marker == MASK else f"picture of {marker}"
+                count = sum(marker not in other for other in places.values())
+                msg = (
+                    f"plate {plate} well {well} site {site} at {time} ms has no {what} "
+                    f"({count} of {len(places)} lack it); add it, or index a folder "
+                    "without it"
+                )
+                raise DataError(msg)
+    return _missing_sites(places)
+
+
+def _missing_sites(
+    places: dict[tuple[str, str, str, int], set[str]],
+) -> list[Finding]:
+    wells: dict[tuple[str, str], set[str]] = defaultdict(set)
+    plates: dict[str, set[str]] = defaultdict(set)
+    for plate, well, site, _ in places:
+        wells[plate, well].add(site)
+        plates[plate].add(site)
+    findings = []
+    for plate, sites in plates.items():
+        lack = {
+            well: ", ".join(sorted(sites - have))
+            for (other, well), have in wells.items()
+            if other == plate and sites - have
+        }
+        if lack:
+            well, missing = next(iter(lack.items()))
+            text = (
+                f"plate {plate}: {len(lack)} well(s) lack a site that other wells have, "
+                f"such as well {well} site {missing}"
+            )
+            findings.append(Finding("missing-site", plate, text))
+    return findings
+
+
+def _check_files(
+    pictures: Sequence[Picture], progress: Callable[[int, int], None] | None
+) -> None:
+    """Read every header: unreadable files and mixed types are refused by name."""
+    first: dict[str, tuple[str, Path]] = {}
+    shapes: dict[tuple[str, str, str, int], tuple[tuple[int, int], Path]] = {}
+    unreadable: list[str] = []
+    for done, picture in enumerate(pictures, start=1):
+        if progress is not None:
+            progress(done, len(pictures))
+        try:
+            header = read_header(picture.path, mask=picture.marker == MASK)
+        except CorruptImage as error:
+            unreadable.append(str(error))
+            continue
+        dtype, path = first.setdefault(picture.marker, (header.dtype, picture.path))
+        if dtype != header.dtype and picture.marker != MASK:
+            msg = (
+                f"{picture.marker} has mixed bit depth: {path} is {dtype}, "
+                f"{picture.path} is {header.dtype}; export every file alike"
+            )
+            raise DataError(msg)
+        shape, path = shapes.setdefault(picture.place, (header.shape_yx, picture.path))
+        if shape != header.shape_yx:
+            msg = f"one site has two shapes: {path} {shape}, {picture.path} "
+            raise DataError(msg + f"{header.shape_yx}; export the channels alike")
+    if unreadable:
+        more = f" ({len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        raise DataError(unreadable[0] + more)
+
+
+def _inspected(pictures: Sequence[Picture]) -> list[Finding]:
+    """Look at the pixels of some pictures of each marker, evenly spread."""
+    found: list[Finding] = []
+    for marker in dict.fromkeys(p.marker for p in pictures if p.marker != MASK):
+        own = [p for p in pictures if p.marker == marker]
+        step = max(len(own) // INSPECTED, 1)
+        looked = own[::step]
+        each = [finding for p in looked for finding in inspect(p.path)]
+        for kind, count in Counter(f.kind for f in each).items():
+            example = next(f for f in each if f.kind == kind)
+            text = (
+                f"{marker}: {count} of {len(looked)} pictures looked at, such as "
+                f"{Path(example.where).name}: {example.sentence}"
+            )
+            found.append(Finding(kind, example.where, text))
+    return found
+
+
+def _frame(
+    pictures: Sequence[Picture], content: PlateMap, settings: IndexSettings
+) -> pd.DataFrame:
+    """One row a plate, well, site and timepoint, in plate order."""
+    rows: dict[tuple[str, str, str, int], dict[str, Any]] = {}
+    markers = sorted({p.marker for p in pictures} - {MASK})
+    folder = settings.out.resolve().parent
+    for picture in sorted(pictures, key=_order):
+        row = rows.setdefault(picture.place, _row(picture, content))
+        path = Path(os.path.relpath(picture.path.resolve(), folder)).as_posix()
+        name = "mask_path" if picture.marker == MASK else PATH_PREFIX + picture.marker
+        row[name] = path
+    columns = list(_row(pictures[0], EMPTY)) + [PATH_PREFIX + m for m in markers]
+    if any(p.marker == MASK for p in pictures):
+        columns.append("mask_path")
+    return pd.DataFrame(list(rows.values()), columns=columns)
+
+
+def _order(picture: Picture) -> tuple[Any, ...]:
+    site = picture.site
+    number = (0, int(site), "") if site.isdigit() else (1, 0, site)
+    return picture.plate, picture.well, number, picture.timepoint_ms
+
+
+def _row(picture: Picture, content: PlateMap) -> dict[str, Any]:
+    holds = content.content(picture.plate, picture.well)
+    return {
+        "plate": picture.plate,
+        "well": picture.well.name,
+        "row": picture.well.row,
+        "column": picture.well.column,
+        "site": picture.site,
+        "timepoint_ms": picture.timepoint_ms,
+        "genotype": holds.genotype,
+        "treatment": holds.treatment,
+        "label": holds.label,
+        "split_group": f"{picture.plate}:{picture.well.name}",
+    }
+
+
+def _write_moved(frame: pd.DataFrame, settings: IndexSettings) -> None:
+    """Write the demo's table where it was asked for, with paths from there."""
+    own, out = settings.images / demo.CSV_NAME, settings.out
+    if own.resolve() == out.resolve():
+        return
+    moved = frame.copy()
+    for name in frame.columns:
+        if str(name).startswith(PATH_PREFIX):
+            moved[name] = [
+                Path(
+                    os.path.relpath(own.resolve().parent / p, out.resolve().parent)
+                ).as_posix()
+                for p in frame[name]
+            ]
+    write_plate_csv(moved, out)
