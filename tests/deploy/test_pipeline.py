@@ -254,7 +254,7 @@ def test_a_shard_of_corrupt_images_only_is_still_written(
 def test_too_many_corrupt_images_are_a_refusal(data: Path, tmp_path: Path) -> None:
     for column in range(1, 7):
         (data.parent / "images" / f"A{column:02d}_0_RFP1.tif").unlink()
-    with pytest.raises(DataError, match="6 of 10 sites can't be used by early") as no:
+    with pytest.raises(DataError, match="6 of 10 sites can't be used by both") as no:
         run(data, tmp_path / "out")
     assert "A01_0_RFP1.tif" in str(no.value)
     assert len(read_quarantine(tmp_path / "out")) == 6

@@ -6,10 +6,13 @@ Axes: n units, r replicates, k classes, c channels, y rows, x columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from normgate.contract import channel_digest
+from normgate.plates.predictions import ShardMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
@@ -26,6 +29,8 @@ class Promoted:
     version: str
     folder: Path
     """The bundle."""
+    manifest_digest: str
+    """What the registry recorded of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +63,11 @@ class Model:
     """Float32 (n, c, y, x) on the CPU to logits (r, n, k), perhaps on a device."""
 
     @property
-    def meta(self) -> Mapping[str, Any]:
+    def meta(self) -> ShardMeta:
         """What a shard says of itself besides its rows."""
-        return {
-            "classes": list(self.classes),
-            "positive": self.positive,
-            "temperatures": {m.replicate: m.temperature for m in self.members},
-        }
+        return ShardMeta(
+            classes=self.classes,
+            positive=self.positive,
+            temperatures={m.replicate: m.temperature for m in self.members},
+            channels={c.name: channel_digest(c) for c in self.loader.spec.channels},
+        )

@@ -1,0 +1,170 @@
+"""Everything that must hold before the first row is predicted.
+
+A model is verified anew where it is used: its files against its manifest, its golden
+counts against their logits (`engine.bundle`), and the applied fingerprint, measured
+through the very reader and loader that will read the plates, against the one that
+training measured. Then the models must agree with each other and with the plates.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import torch
+
+from normgate.contract import short_digest
+from normgate.deploy.agreement import check_agreement, check_names
+from normgate.deploy.models import Member, Model
+from normgate.engine.bundle import load, read_card
+from normgate.errors import BundleError, DataError, DigestMismatch, FingerprintMismatch
+from normgate.families.plate.bundled import PlateBundles
+from normgate.plates.geometry import Geometry
+from normgate.plates.load import Loader, sites
+from normgate.plates.probe import verify
+from normgate.plates.read import read_header
+from normgate.plates.schema import read_plate_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from normgate.deploy.models import Promoted
+    from normgate.engine.card import MemberCard
+    from normgate.engine.ensemble import Ensemble
+    from normgate.plates.load import Site
+
+logger = logging.getLogger(__name__)
+FAMILY = "plate"
+MOST_TRIED = 100
+"""Sites looked through for one readable file, whose format the probe takes."""
+
+
+def prepare(
+    promoted: Sequence[Promoted], data: Path, device: str
+) -> tuple[list[Model], list[Site]]:
+    """Read the plate CSV, verify every model, and make sure that they fit.
+
+    Args:
+        promoted: The models of the pass.
+        data: The plate CSV.
+        device: `cpu` or `cuda`.
+
+    Returns:
+        The models, ready to predict, and the sites in the CSV's order.
+
+    Raises:
+        BundleError: If a bundle was altered or computes other logits here.
+        FingerprintMismatch: If a model's pixels would be normalized otherwise than
+            its training's were.
+        DigestMismatch: If the models normalize a shared channel differently.
+        DataError: If the CSV is not valid, or has not what a model reads.
+        SettingsError: If a model's name can't be a folder's, or is given twice.
+    """
+    check_names([one.name for one in promoted])
+    path = data.resolve()
+    places = sites(read_plate_csv(path), path)
+    models = [prepare_model(one, places, device) for one in promoted]
+    check_agreement(models)
+    return models, places
+
+
+def prepare_model(promoted: Promoted, places: Sequence[Site], device: str) -> Model:
+    """Verify one promoted bundle for the plates at hand; see `prepare`."""
+    card = read_card(promoted.folder)
+    if card.family != FAMILY:
+        raise BundleError(
+            f"{promoted.name} is of family {card.family!r}; only {FAMILY!r} models are "
+            "deployed over plates"
+        )
+    bundle = load(promoted.folder, PlateBundles(), device)
+    if bundle.manifest_digest != promoted.manifest_digest:
+        raise DigestMismatch(
+            f"{promoted.folder} is bundle {short_digest(bundle.manifest_digest)}, but "
+            f"version {promoted.version} of {promoted.name} was promoted as "
+            f"{short_digest(promoted.manifest_digest)}; fetch the model again"
+        )
+    geometry = Geometry.from_json(card.geometry)
+    loader = Loader(bundle.spec, geometry, card.timepoint_ms)
+    _check_pictures(promoted.name, loader, places)
+    _check_fingerprint(promoted.name, loader, places, card.applied_fingerprint)
+    logger.info(
+        "%s version %s verified: manifest %s, spec %s, applied fingerprint %s",
+        promoted.name,
+        promoted.version,
+        short_digest(bundle.manifest_digest),
+        short_digest(card.spec_digest),
+        short_digest(card.applied_fingerprint),
+    )
+    return Model(
+        name=promoted.name,
+        version=promoted.version,
+        loader=loader,
+        members=tuple(_member(member) for member in card.members),
+        classes=card.classes,
+        positive=card.positive,
+        spec_digest=card.spec_digest,
+        manifest_digest=bundle.manifest_digest,
+        device=torch.device(device).type,
+        forward=_Forward(bundle.ensemble, device),
+    )
+
+
+class _Forward:
+    """Normalized units on the CPU to float32 logits on the device."""
+
+    def __init__(self, ensemble: Ensemble, device: str) -> None:
+        self._ensemble = ensemble
+        self._device = device
+
+    @torch.inference_mode()
+    def __call__(self, batch_ncyx: torch.Tensor) -> torch.Tensor:
+        return self._ensemble.logits(batch_ncyx.to(self._device)).float()
+
+
+def _member(card: MemberCard) -> Member:
+    return Member(
+        replicate=card.replicate,
+        temperature=card.temperature,
+        seen=frozenset(card.train_groups) | frozenset(card.validation_groups),
+    )
+
+
+def _check_pictures(name: str, loader: Loader, places: Sequence[Site]) -> None:
+    """Refuse a model that reads what no site has."""
+    for key in loader.keys:
+        if not any(key in site.planes for site in places):
+            have = ", ".join(sorted({str(k) for site in places for k in site.planes}))
+            raise DataError(
+                f"{name} reads {key}, which no site of the plate CSV has; it has {have}"
+            )
+
+
+def _check_fingerprint(
+    name: str, loader: Loader, places: Sequence[Site], trained: str
+) -> None:
+    try:
+        found = verify(loader, _like(loader, places))
+    except FingerprintMismatch as mismatch:
+        raise FingerprintMismatch(f"{name}: {mismatch}") from mismatch
+    if found != trained:
+        raise FingerprintMismatch(
+            f"{name}: these pictures would be read with applied fingerprint "
+            f"{short_digest(found)}, but training applied {short_digest(trained)}; "
+            "deploy with the normgate version that trained it, or train again"
+        )
+
+
+def _like(loader: Loader, places: Sequence[Site]) -> Path | None:
+    """The first file of the data that can be opened; the probe takes its format."""
+    for site in islice(places, MOST_TRIED):
+        for key in loader.channel_keys:
+            path = site.planes.get(key)
+            try:
+                if path is not None:
+                    read_header(path)
+                    return path
+            except DataError:
+                continue
+    return None
