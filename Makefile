@@ -1,4 +1,6 @@
 # Everything runs in the active environment; see CONTRIBUTING.md.
+BENCHES := $(filter-out bench/timing.py,$(wildcard bench/*.py))
+
 .PHONY: check lint format test quick bench
 
 check: lint test
@@ -20,4 +22,4 @@ quick:
 	pytest -m "not slow"
 
 bench:
-	set -e; for script in bench/[!_]*.py; do python "$$script"; done
+	set -e; for name in $(BENCHES); do python "$$name"; done
