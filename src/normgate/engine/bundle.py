@@ -227,7 +227,7 @@ def _ensemble(
 @torch.inference_mode()
 def _golden(ensemble: Ensemble, raw_nchw: Tensor) -> bytes:
     tensors = {_RAW: raw_nchw.contiguous(), "logits_rnk": ensemble(raw_nchw)}
-    return save(tensors, metadata={"format": "normgate.golden/1"})
+    return bytes(save(tensors, metadata={"format": "normgate.golden/1"}))
 
 
 @torch.inference_mode()

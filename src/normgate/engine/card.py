@@ -81,10 +81,11 @@ def parse_card(data: bytes, source: str = "card.json") -> Card:
         if document.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         _check_fields(document, Card)
-        members = tuple(_member(record) for record in document.pop("members"))
-        tuples = {name: tuple(document.pop(name)) for name in ("classes", "vitals")}
-        metrics = _with_nan(document.pop("metrics"))
-        return Card(**document, **tuples, members=members, metrics=metrics)
+        document["members"] = tuple(map(_member, document["members"]))
+        document["metrics"] = _with_nan(document["metrics"])
+        for name in ("classes", "vitals"):
+            document[name] = tuple(document[name])
+        return Card(**document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(
             f"{source} is no card of a bundle ({error}); write the bundle again"
@@ -93,10 +94,10 @@ def parse_card(data: bytes, source: str = "card.json") -> Card:
 
 def _member(record: dict[str, Any]) -> MemberCard:
     _check_fields(record, MemberCard)
-    groups = ("train_groups", "validation_groups", "test_groups")
-    plain = {key: value for key, value in record.items() if key not in groups}
-    plain["metrics"] = _with_nan(plain["metrics"])
-    return MemberCard(**plain, **{name: tuple(record[name]) for name in groups})
+    values = {**record, "metrics": _with_nan(record["metrics"])}
+    for name in ("train_groups", "validation_groups", "test_groups"):
+        values[name] = tuple(values[name])
+    return MemberCard(**values)
 
 
 def _check_fields(record: Mapping[str, Any], kind: type[Card | MemberCard]) -> None:

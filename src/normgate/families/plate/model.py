@@ -49,8 +49,9 @@ def demo(channels: int, classes: int, dropout: float) -> nn.Sequential:
             nn.MaxPool2d(2, ceil_mode=True),
         ]
         before = width
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers, *head, nn.Linear(before, classes))
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    layers.append(nn.Linear(before, classes))
+    return nn.Sequential(*layers)
 
 
 def _monai(settings: ModelSettings, channels: int, classes: int) -> nn.Module:
@@ -63,7 +64,8 @@ def _monai(settings: ModelSettings, channels: int, classes: int) -> nn.Module:
         num_classes=classes,
         widen_factor=settings.width,
     )
-    network.fc = nn.Sequential(nn.Dropout(settings.dropout), network.fc)
+    head = network.get_submodule("fc")
+    network.fc = nn.Sequential(nn.Dropout(settings.dropout), head)
     return network
 
 
@@ -105,9 +107,11 @@ def _import_timm() -> ModuleType:
             del sys.modules[name]
         arguments = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         for operator in ("nms", "qnms"):
-            _DECLARED.define(operator + arguments)
+            _DECLARED.define(operator + arguments)  # type: ignore[no-untyped-call]
     return importlib.import_module("timm")
 
 
-_DECLARED = torch.library.Library("torchvision", "FRAGMENT")
+_DECLARED = torch.library.Library(  # type: ignore[no-untyped-call]
+    "torchvision", "FRAGMENT"
+)
 """Declarations last as long as their library object."""

@@ -1,0 +1,113 @@
+"""How good two-class predictions are, and the temperature that calibrates them.
+
+Logits are float (n, k), labels whole numbers (n,), probabilities (n, k).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import roc_auc_score
+
+from normgate.engine.ensemble import softmax
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+BINS = 15
+"""Equal bins of confidence in the expected calibration error."""
+_COLDEST, _HOTTEST = 0.05, 20.0
+
+
+def scores(
+    logits: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    groups: NDArray[Any],
+    classes: Sequence[str],
+    temperature: float = 1.0,
+) -> dict[str, float]:
+    """The metrics of one split.
+
+    Args:
+        logits: (n, k), before temperature.
+        labels: Class numbers, (n,).
+        groups: The split group (well) of each unit, (n,).
+        classes: Class names in the order of the logits; the last is positive.
+        temperature: Divides the logits.
+
+    Returns:
+        auroc and well_auroc (of wells' mean logits), NaN where a class is missing;
+        accuracy; nll in nats; ece; and p_<class>, the mean positive probability of
+        each class's units.
+    """
+    probabilities = softmax(logits.astype(np.float64) / temperature)
+    positive = len(classes) - 1
+    margin = logits[:, positive] - logits[:, 0]
+    truth = labels == positive
+    found = {
+        "auroc": auroc(truth, margin),
+        "well_auroc": auroc(*_by_group(truth, margin, groups)),
+        "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+        "nll": nll(probabilities, labels),
+        "ece": calibration_error(probabilities, labels),
+    }
+    for index, name in enumerate(classes):
+        of_class = probabilities[labels == index, positive]
+        found[f"p_{name}"] = float(of_class.mean()) if len(of_class) else float("nan")
+    return found
+
+
+def auroc(truth: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+    """Area under the ROC curve; NaN where there is only one class."""
+    if truth.all() or not truth.any():
+        return float("nan")
+    return float(roc_auc_score(truth, score))
+
+
+def nll(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Mean negative log likelihood of the true classes, in nats."""
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(of_truth, 1e-300)).mean())
+
+
+def calibration_error(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], bins: int = BINS
+) -> float:
+    """Expected calibration error over equal bins of confidence (Guo et al. 2017)."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    total = 0.0
+    for index in range(bins):
+        inside = bin_of == index
+        if inside.any():
+            gap = abs(float(right[inside].mean()) - float(confidence[inside].mean()))
+            total += gap * float(inside.mean())
+    return total
+
+
+def fitted_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The temperature of least negative log likelihood, 0.05 to 20."""
+
+    def cost(log_temperature: float) -> float:
+        tempered = logits.astype(np.float64) / float(np.exp(log_temperature))
+        return nll(softmax(tempered), labels)
+
+    bounds = (float(np.log(_COLDEST)), float(np.log(_HOTTEST)))
+    found = minimize_scalar(cost, bounds=bounds, method="bounded")
+    return float(np.exp(found.x))
+
+
+def _by_group(
+    truth: NDArray[np.bool_], margin: NDArray[np.floating], groups: NDArray[Any]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Majority truth and mean margin of each group."""
+    names, index = np.unique(groups, return_inverse=True)
+    counts = np.bincount(index, minlength=len(names))
+    means = np.bincount(index, weights=margin, minlength=len(names)) / counts
+    shares = np.bincount(index, weights=truth, minlength=len(names)) / counts
+    return shares > 0.5, means
