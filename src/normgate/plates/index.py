@@ -21,7 +21,12 @@ from normgate.plates.inspection import Finding, inspect
 from normgate.plates.pictures import MASK, Picture, refuse_doubles, tiff_files
 from normgate.plates.platemap import EMPTY, PlateMap, parse_column_rule, read_platemap
 from normgate.plates.read import read_header
-from normgate.plates.schema import PATH_PREFIX, read_plate_csv, write_plate_csv
+from normgate.plates.schema import (
+    PATH_PREFIX,
+    markers,
+    read_plate_csv,
+    write_plate_csv,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +83,28 @@ class Indexed:
     frame: pd.DataFrame
     layout: str
     findings: tuple[Finding, ...]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Rows, plates, wells, and findings."""
+        wells = self.frame[["plate", "well"]].drop_duplicates()
+        return {
+            "rows": float(len(self.frame)),
+            "plates": float(wells["plate"].nunique()),
+            "wells": float(len(wells)),
+            "findings": float(len(self.findings)),
+        }
+
+    @property
+    def note(self) -> str:
+        """What a reader should know, in Markdown."""
+        wells = self.frame[["plate", "well"]].drop_duplicates()
+        head = (
+            f"**{len(self.frame)} rows of {len(wells)} wells on "
+            f"{wells['plate'].nunique()} plate(s)**, layout {self.layout}, markers "
+            f"{', '.join(markers(self.frame))}"
+        )
+        return "\n".join([head, "", *(f"- {f.sentence}" for f in self.findings)])
 
 
 def index(
@@ -184,12 +211,12 @@ def _find_imagexpress(
 
 def _completeness(pictures: Sequence[Picture]) -> list[Finding]:
     """Refuse a site without one of the channels; tell of sites that wells lack."""
-    markers = dict.fromkeys(p.marker for p in pictures)
+    names = dict.fromkeys(p.marker for p in pictures)
     places: dict[tuple[str, str, str, int], set[str]] = defaultdict(set)
     for picture in pictures:
         places[picture.place].add(picture.marker)
     for (plate, well, site, time), have in places.items():
-        for marker in markers:
+        for marker in names:
             if marker not in have:
                 what = "mask" if marker == MASK else f"picture of {marker}"
                 count = sum(marker not in other for other in places.values())
@@ -220,8 +247,8 @@ def _missing_sites(
         if lack:
             well, missing = next(iter(lack.items()))
             text = (
-                f"plate {plate}: {len(lack)} well(s) lack a site that other wells have, "
-                f"such as well {well} site {missing}"
+                f"plate {plate}: {len(lack)} well(s) lack a site that other wells "
+                f"have, such as well {well} site {missing}"
             )
             findings.append(Finding("missing-site", plate, text))
     return findings
@@ -281,14 +308,14 @@ def _frame(
 ) -> pd.DataFrame:
     """One row a plate, well, site and timepoint, in plate order."""
     rows: dict[tuple[str, str, str, int], dict[str, Any]] = {}
-    markers = sorted({p.marker for p in pictures} - {MASK})
+    names = sorted({p.marker for p in pictures} - {MASK})
     folder = settings.out.resolve().parent
     for picture in sorted(pictures, key=_order):
         row = rows.setdefault(picture.place, _row(picture, content))
         path = Path(os.path.relpath(picture.path.resolve(), folder)).as_posix()
         name = "mask_path" if picture.marker == MASK else PATH_PREFIX + picture.marker
         row[name] = path
-    columns = list(_row(pictures[0], EMPTY)) + [PATH_PREFIX + m for m in markers]
+    columns = list(_row(pictures[0], EMPTY)) + [PATH_PREFIX + m for m in names]
     if any(p.marker == MASK for p in pictures):
         columns.append("mask_path")
     return pd.DataFrame(list(rows.values()), columns=columns)

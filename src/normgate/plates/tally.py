@@ -1,0 +1,229 @@
+"""Counting every pixel of a plate table once: streaming, threaded, resumable, exact.
+
+Pictures are counted in pieces by threads; a piece's counts are added to the total when
+it is done. Counts are integers, so that neither order nor threads nor an interruption
+changes a result. Progress is kept in one state file, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from normgate.contract import write_atomic
+from normgate.errors import CorruptImage, DataError
+from normgate.plates.read import read_image, read_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+PIECE = 16
+"""Pictures counted by one thread at a time."""
+_SAVE_SECONDS = 5.0
+_FORMAT = "normgate.measure-state/1"
+
+Progress = Callable[[int, int], None]
+MaskRule = Callable[["NDArray[Any]"], "NDArray[np.bool_] | None"]
+
+
+class Counter(Protocol):
+    """What counts one channel's pixels; `transform.histogram` has them."""
+
+    def add(self, image: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> None:
+        """Count an image's pixels where the mask is true."""
+
+    def merge(self, other: Any) -> None:
+        """Add another's counts."""
+
+    def to_bytes(self) -> bytes:
+        """The counts as bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One picture to count."""
+
+    marker: str
+    path: Path
+    mask: Path | None = None
+    """The file of pixels that count; None for no such file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """How one pass over the pictures counts."""
+
+    name: str
+    empty: Callable[[str], Counter]
+    """A marker's counter that has seen nothing."""
+    load: Callable[[bytes], Counter]
+    """A counter from its bytes."""
+    rule: MaskRule
+    """Which pixels of a picture count; None for all."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted so far."""
+
+    counters: dict[str, Counter]
+    done: set[int] = field(default_factory=set)
+    """Places of the pictures counted or quarantined, in the list of sources."""
+    corrupt: dict[int, str] = field(default_factory=dict)
+    """Why a picture could not be read, by its place."""
+
+    def add(self, piece: Tally) -> None:
+        """Add what one thread has counted."""
+        for marker, counter in piece.counters.items():
+            self.counters[marker].merge(counter)
+        self.done |= piece.done
+        self.corrupt |= piece.corrupt
+
+
+def count(
+    sources: Sequence[Source],
+    how: Pass,
+    *,
+    state: Path,
+    stamp: str,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Tally:
+    """Count every picture once, going on from a state file where there is one.
+
+    Args:
+        sources: The pictures, in a fixed order.
+        how: What counts.
+        state: The state file; it is left in place for the caller to remove.
+        stamp: What the counts depend on besides the sources; a state of another stamp
+            is put aside.
+        workers: Threads.
+        progress: Told of the pictures done and of their total.
+
+    Returns:
+        The counts, and the pictures that could not be read.
+
+    Raises:
+        DataError: A picture is not raw counts, or of another type than the first.
+    """
+    identity = _identity(sources, how, stamp)
+    total = _resumed(state, identity, how) or Tally(
+        {
+            marker: how.empty(marker)
+            for marker in dict.fromkeys(s.marker for s in sources)
+        }
+    )
+    left = [at for at in range(len(sources)) if at not in total.done]
+    pieces = (left[i : i + PIECE] for i in range(0, len(left), PIECE))
+    saved = time.monotonic()
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for piece in _completed(pool, pieces, sources, how, workers):
+            total.add(piece)
+            if progress is not None:
+                progress(len(total.done), len(sources))
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                _save(total, state, identity)
+                saved = time.monotonic()
+    _save(total, state, identity)
+    return total
+
+
+def _completed(
+    pool: ThreadPoolExecutor,
+    pieces: Iterator[list[int]],
+    sources: Sequence[Source],
+    how: Pass,
+    workers: int,
+) -> Iterator[Tally]:
+    """Pieces as they are done; only a few wait, so that memory stays constant."""
+    running = set()
+    try:
+        for piece in pieces:
+            running.add(pool.submit(_count_piece, piece, sources, how))
+            while len(running) >= 2 * workers:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        while running:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in finished)
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _count_piece(piece: Iterable[int], sources: Sequence[Source], how: Pass) -> Tally:
+    tally = Tally({})
+    for at in piece:
+        source = sources[at]
+        counter = tally.counters.setdefault(source.marker, how.empty(source.marker))
+        try:
+            _count_one(counter, source, how)
+        except CorruptImage as error:
+            tally.corrupt[at] = str(error)
+        tally.done.add(at)
+    return tally
+
+
+def _count_one(counter: Counter, source: Source, how: Pass) -> None:
+    image = read_image(source.path)
+    mask = how.rule(image)
+    if source.mask is not None:
+        inside = read_mask(source.mask) != 0
+        if inside.shape != image.shape:
+            msg = f"mask {source.mask} is {inside.shape}, {source.path} {image.shape}"
+            raise DataError(msg + "; give a mask of the picture's shape")
+        mask = inside if mask is None else mask & inside
+    try:
+        counter.add(image, mask)
+    except DataError as error:
+        raise DataError(f"{source.marker}, {source.path}: {error}") from error
+
+
+def _identity(sources: Sequence[Source], how: Pass, stamp: str) -> str:
+    digest = hashlib.sha256(f"{_FORMAT}\n{how.name}\n{stamp}\n".encode())
+    for source in sources:
+        digest.update(f"{source.marker}\t{source.path}\t{source.mask}\n".encode())
+    return digest.hexdigest()
+
+
+def _save(tally: Tally, state: Path, identity: str) -> None:
+    counters = {
+        marker: base64.b64encode(counter.to_bytes()).decode()
+        for marker, counter in tally.counters.items()
+    }
+    document = {
+        "format": _FORMAT,
+        "identity": identity,
+        "done": sorted(tally.done),
+        "corrupt": {str(at): why for at, why in tally.corrupt.items()},
+        "counters": counters,
+    }
+    write_atomic(state, json.dumps(document).encode())
+
+
+def _resumed(state: Path, identity: str, how: Pass) -> Tally | None:
+    """The tally of a state file of the same job; None where there is none."""
+    try:
+        document: Mapping[str, Any] = json.loads(state.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if document.get("format") != _FORMAT or document.get("identity") != identity:
+        return None
+    return Tally(
+        {
+            marker: how.load(base64.b64decode(text))
+            for marker, text in document["counters"].items()
+        },
+        set(document["done"]),
+        {int(at): why for at, why in document["corrupt"].items()},
+    )
