@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from normgate.plates.predictions import ShardMeta, write_shard
+from normgate.plates.predictions import KEY, ShardMeta, write_shard
+from normgate.plates.wells import parse_well
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,3 +118,12 @@ def write(
         path = folder / frame["model"].iloc[0] / f"part-{index:05d}.parquet"
         write_shard(path, frame.iloc[cut], meta)
     return folder
+
+
+def sorted_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows as `read_predictions` gives them, without the way through files."""
+    wells = [parse_well(name) for name in frame["well"]]
+    frame = frame.assign(
+        row=[well.row for well in wells], column=[well.column for well in wells]
+    )
+    return frame.sort_values(list(KEY)).reset_index(drop=True)

@@ -1,0 +1,218 @@
+"""Treatments: the rescue of each on every plate and over plates, with intervals.
+
+A treatment is a treatment on a genotype. Its rescue on a plate is the mean over its
+wells; over plates, the mean of the plates where it is defined, each plate counting
+alike. Intervals are the middle 95% of hierarchical bootstrap draws, in which control
+wells are drawn anew too; plates are not drawn, so an interval speaks of these plates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from normgate.errors import SettingsError
+from normgate.plates.aggregate import TREATED, Scores, roles, score
+from normgate.plates.bootstrap import Bootstrap
+from normgate.plates.statistics import (
+    NOMINAL,
+    UNDER_COVERING,
+    controls,
+    plate_row,
+    rescue,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from normgate.plates.gather import ModelPredictions
+    from normgate.plates.statistics import Controls
+
+MIN_WELLS = 3
+"""Wells of a treatment on a plate below which its interval is labelled: with fewer,
+the draws hardly know how much wells differ."""
+_TAILS = (2.5, 97.5)
+_GROUP = ["genotype", "treatment"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateSettings:
+    """What a user chooses about the statistics."""
+
+    disease: str = ""
+    """Class whose controls are 0% rescued; empty: the model's positive class."""
+    healthy: str = ""
+    """Class whose controls are 100% rescued; empty: the model's only other class."""
+    bootstrap: int = 1000
+    """Draws behind each interval, 100 to 100,000."""
+    seed: int = 0
+    """Every draw follows from it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no interval."""
+        if not 100 <= self.bootstrap <= 100_000:
+            msg = f"bootstrap is {self.bootstrap}, expected 100 to 100000 draws"
+            raise SettingsError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Everything that is known of one model's plates."""
+
+    predictions: ModelPredictions
+    scores: Scores
+    wells: pd.DataFrame
+    """`Scores.wells`, with model and rescue."""
+    plates: pd.DataFrame
+    """One row per plate: control separation, and whether rescue is defined."""
+    plate_treatments: pd.DataFrame
+    """One row per plate and treatment."""
+    treatments: pd.DataFrame
+    """One row per treatment, by falling rescue; undefined ones last."""
+
+
+def analyse(predictions: ModelPredictions, settings: AggregateSettings) -> Analysis:
+    """Go from the rows of one model to wells, plates and treatments.
+
+    Raises:
+        SettingsError: A class is not the model's.
+        DataError: A well has rows of two treatments, genotypes or labels.
+    """
+    wanted = roles(
+        predictions.meta, predictions.model, settings.disease, settings.healthy
+    )
+    scores = score(predictions, wanted)
+    chosen = [controls(scores, plate) for plate in scores.wells["plate"].unique()]
+    plates = pd.DataFrame([plate_row(scores, one) for one in chosen])
+    bootstrap = Bootstrap(scores, settings.bootstrap, settings.seed)
+    rows, draws = [], []
+    for index, one in enumerate(chosen):
+        for row, drawn in _on_plate(scores, one, plates.iloc[index], bootstrap):
+            rows.append(row)
+            draws.append(drawn)
+    by_plate = pd.DataFrame(rows, columns=_PLATE_COLUMNS)
+    wells = scores.wells.assign(rescue=_well_rescue(scores, plates))
+    wells.insert(0, "model", scores.model)
+    return Analysis(
+        predictions=predictions,
+        scores=scores,
+        wells=wells,
+        plates=plates,
+        plate_treatments=by_plate,
+        treatments=_over_plates(by_plate, draws),
+    )
+
+
+_PLATE_COLUMNS = (
+    "model", "plate", "genotype", "treatment", "wells", "units", "score", "rescue",
+    "low", "high", "interval", "reason",
+)  # fmt: skip
+
+
+def _on_plate(
+    scores: Scores, chosen: Controls, plate: pd.Series[Any], bootstrap: Bootstrap
+) -> list[tuple[dict[str, Any], NDArray[np.float64]]]:
+    """Each treatment of one plate, and its draws (none where undefined)."""
+    wells = scores.wells
+    here = wells[(wells["plate"] == chosen.plate) & (wells["role"] == TREATED)]
+    defined = bool(plate["rescue_defined"])
+    means = (plate["mean_disease"], plate["mean_healthy"])
+    drawn = [
+        bootstrap.means(where, f"{chosen.plate}/controls/{name}") if defined else None
+        for name, where in (("disease", chosen.disease), ("healthy", chosen.healthy))
+    ]
+    found = []
+    for (genotype, treatment), group in here.groupby(_GROUP, sort=True):
+        positions = group.index.to_numpy(dtype=np.int64)
+        row = {
+            "model": scores.model,
+            "plate": chosen.plate,
+            "genotype": genotype,
+            "treatment": treatment,
+            "wells": len(group),
+            "units": int(group["units"].sum()),
+            "score": float(group["score"].mean()),
+            "rescue": float("nan"),
+            "interval": "",
+            "reason": plate["reason"],
+        }
+        draws = np.empty(0)
+        if drawn[0] is not None and drawn[1] is not None:
+            name = f"{chosen.plate}/{genotype}/{treatment}"
+            treated = bootstrap.means(positions, name)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                draws = (drawn[0] - treated) / (drawn[0] - drawn[1])
+            row["rescue"] = float(rescue(np.array(row["score"]), *means))
+            trusted = chosen.enough and len(group) >= MIN_WELLS
+            row["interval"] = NOMINAL if trusted else UNDER_COVERING
+        found.append((row | _interval(draws), draws))
+    return found
+
+
+def _interval(draws: NDArray[np.float64]) -> dict[str, float]:
+    known = draws[~np.isnan(draws)]
+    if not len(known):
+        return {"low": float("nan"), "high": float("nan")}
+    low, high = np.percentile(known, _TAILS)
+    return {"low": float(low), "high": float(high)}
+
+
+def _well_rescue(scores: Scores, plates: pd.DataFrame) -> NDArray[np.float64]:
+    """Rescue of each well, NaN where its plate has none."""
+    out = np.full(len(scores.wells), np.nan)
+    values = scores.wells["score"].to_numpy(dtype=np.float64)
+    for plate in plates[plates["rescue_defined"]].to_dict("records"):
+        here = (scores.wells["plate"] == plate["plate"]).to_numpy()
+        means = (plate["mean_disease"], plate["mean_healthy"])
+        out[here] = rescue(values[here], *means)
+    return out
+
+
+def _over_plates(
+    by_plate: pd.DataFrame, draws: list[NDArray[np.float64]]
+) -> pd.DataFrame:
+    rows = [
+        _treatment(group, [draws[index] for index in group.index])
+        for _, group in by_plate.groupby(_GROUP, sort=True)
+    ]
+    columns = (
+        "model", "genotype", "treatment", "rescue", "low", "high", "interval",
+        "plates", "defined_plates", "concordance", "wells", "units", "reason",
+    )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(
+        ["rescue", *_GROUP], ascending=[False, True, True], kind="stable"
+    ).reset_index(drop=True)
+
+
+def _treatment(group: pd.DataFrame, draws: list[NDArray[np.float64]]) -> dict[str, Any]:
+    """One treatment over its plates.
+
+    Concordance is the share of plates whose own interval lies wholly on the side of
+    zero on which the mean lies.
+    """
+    defined = group[group["rescue"].notna()]
+    known = [drawn for drawn in draws if len(drawn)]
+    mean = float(defined["rescue"].mean()) if len(defined) else float("nan")
+    edge = defined["low"] if mean > 0 else -defined["high"]
+    first = group.iloc[0]
+    trusted = bool(len(defined)) and (defined["interval"] == NOMINAL).all()
+    missing = group[group["rescue"].isna()]
+    return {
+        **{name: first[name] for name in ("model", *_GROUP)},
+        "rescue": mean,
+        **_interval(np.mean(known, axis=0) if known else np.empty(0)),
+        "interval": NOMINAL if trusted else (UNDER_COVERING if len(defined) else ""),
+        "plates": len(group),
+        "defined_plates": len(defined),
+        "concordance": float((edge > 0).mean()) if len(defined) else float("nan"),
+        "wells": int(defined["wells"].sum()),
+        "units": int(defined["units"].sum()),
+        "reason": "; ".join(
+            f"plate {row['plate']}: {row['reason']}"
+            for row in missing.to_dict("records")
+        ),
+    }
