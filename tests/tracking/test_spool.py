@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from mlflow_normgate.spool import Header, Progress, Spool, SpoolWriter, spools
 from normgate.errors import TrackingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEADER = Header(
     tracking_uri="sqlite:///x.db",

@@ -23,6 +23,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from mlflow_normgate.closer import leave_closer
 from mlflow_normgate.reaper import reap
 from mlflow_normgate.runs import Place, Run, identity_of, parent_run
 from mlflow_normgate.stopping import stopping_on_signals, watch_launcher
@@ -39,6 +40,7 @@ EXPERIMENT = "normgate"
 SPOOL_ENV = "NORMGATE_SPOOL"
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # The spool retries for as long as it takes; a single call should not block.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -49,32 +51,62 @@ _DEFAULTS = {
 @contextmanager
 def run_entry(
     name: str,
-    params: Mapping[str, Scalar],
+    params: Mapping[str, object],
     tags: Mapping[str, str] | None = None,
+    identity: Mapping[str, object] | None = None,
 ) -> Iterator[Run]:
     """Run an entry's work inside its MLflow run, and leave the process truthfully.
 
     Args:
         name: The entry, as in MLproject.
-        params: Its parameters as they were understood; they are logged, and with
-            the name they are the run's identity.
+        params: Its parameters as they were understood; they are logged.
         tags: Marks of the run.
+        identity: Those settings that a rerun must share to resume this run; all of
+            `params` by default. Leave out what changes no result, such as workers.
 
     Raises:
-        SystemExit: Always on an error: 2 for a user's, 130 or 143 for a stop, 1 for
-            what was not foreseen.
+        SystemExit: On an error: 2 for a user's, 130 or 143 for a stop. What was not
+            foreseen is raised as it is, and Python leaves with code 1.
     """
     configure_logging()
     with _exit_codes(), stopping_on_signals():
+        launched = os.environ.get("MLFLOW_RUN_ID")
+        launcher = watch_launcher(launched) if launched else None
         place = open_place()
         _tidy(place)
+        digest = identity_of(name, _plain(params if identity is None else identity))
         marks = {"normgate.entry": name, **(tags or {})}
         try:
-            with parent_run(place, name, identity_of(name, params), marks) as run:
-                run.tracker.params(params)
+            with parent_run(place, name, digest, marks) as run:
+                _logger.info("%s: run %s begins", name, run.run_id)
+                run.tracker.params(_plain(params))
                 yield run
+        except (Interrupted, KeyboardInterrupt):
+            if launched and launcher is not None:
+                leave_closer(place.tracking_uri, launched, launcher)
+            raise
         finally:
             _send_leftovers(place)
+        _logger.info("%s: done; see the run %s", name, _where(run))
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, Scalar]:
+    """Values as MLflow shows them: a path as its text, nothing as an empty text."""
+    return {
+        key: value
+        if isinstance(value, (str, int, float))
+        else ("" if value is None else str(value))
+        for key, value in values.items()
+    }
+
+
+def _where(run: Run) -> str:
+    """How to look at a run: its address, or the command that shows its database."""
+    uri = run.place.tracking_uri
+    page = f"#/experiments/{run.place.experiment_id}/runs/{run.run_id}"
+    if uri.startswith("http"):
+        return f"at {uri.rstrip('/')}/{page}"
+    return f"with `mlflow ui --backend-store-uri {uri}`, then /{page}"
 
 
 def configure_logging() -> None:
@@ -103,9 +135,6 @@ def open_place() -> Place:
         os.environ.setdefault(key, value)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd()}/mlflow.db"
     mlflow.set_tracking_uri(uri)
-    launched = os.environ.get("MLFLOW_RUN_ID")
-    if launched:
-        watch_launcher(launched)
     try:
         experiment_id = _experiment_id(MlflowClient(uri))
     except MlflowException as error:

@@ -229,7 +229,7 @@ class Replay:
     def _refuse(self, body: dict[str, Any], refusal: _Refused) -> None:
         self.spool.refuse(body, str(refusal))
         self.progress = replace(self.progress, refused=self.progress.refused + 1)
-        _logger.warning("MLflow refused %s: %s", body, refusal)
+        _logger.warning("MLflow refused %.300s: %.300s", body, refusal)
 
     def _advance(self, **changes: Any) -> None:
         self.progress = replace(self.progress, **changes)

@@ -254,4 +254,4 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _is_data(record: Record) -> bool:
-    return bool(record.body) and record.body.get("op") not in {"run", "end"}
+    return bool(record.body) and record.body.get("op") != "run"
