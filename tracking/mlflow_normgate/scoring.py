@@ -28,9 +28,9 @@ class BundleModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Verify the bundle's files and its normalization, then build its members."""
-        from normgate.engine.bundle import load_for_scoring
+        from normgate.families import open_bundle
 
-        self.scorer = load_for_scoring(Path(context.artifacts["bundle"]))
+        self.scorer = open_bundle(Path(context.artifacts["bundle"])).ensemble.score
 
     def predict(
         self,
