@@ -81,7 +81,7 @@ def parse_card(data: bytes, source: str = "card.json") -> Card:
         if document.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         _check_fields(document, Card)
-        document["members"] = tuple(map(_member, document["members"]))
+        document["members"] = tuple(map(parse_member, document["members"]))
         document["metrics"] = _with_nan(document["metrics"])
         for name in ("classes", "vitals"):
             document[name] = tuple(document[name])
@@ -92,7 +92,12 @@ def parse_card(data: bytes, source: str = "card.json") -> Card:
         ) from error
 
 
-def _member(record: dict[str, Any]) -> MemberCard:
+def parse_member(record: dict[str, Any]) -> MemberCard:
+    """Read one member of a card's JSON.
+
+    Raises:
+        ValueError: A field is missing or unknown.
+    """
     _check_fields(record, MemberCard)
     values = {**record, "metrics": _with_nan(record["metrics"])}
     for name in ("train_groups", "validation_groups", "test_groups"):

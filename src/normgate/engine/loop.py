@@ -91,7 +91,7 @@ class _Fit:
         self.task = task
         self.settings = settings
         self.device = resolve_device(settings.device)
-        self.identity = _identity(task, settings)
+        self.identity = fit_identity(task, settings)
         self.epoch = 0
         self.finished = False
         self.history: list[dict[str, float]] = []
@@ -212,8 +212,8 @@ class _Fit:
         return Fitted(epochs=self.epoch, kept_epoch=kept, history=tuple(self.history))
 
 
-def _identity(task: Task, settings: FitSettings) -> str:
-    """What a checkpoint must agree with; the device may change."""
+def fit_identity(task: Task, settings: FitSettings) -> str:
+    """The digest that a checkpoint must agree with; the device may change."""
     chosen = asdict(settings)
     del chosen["device"]
     document = json.dumps({"task": task.identity, "fit": chosen}, sort_keys=True)

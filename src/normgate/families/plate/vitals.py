@@ -78,7 +78,7 @@ def unit_vitals(
         below, above = clipped_shares(channel, counts)
         stds[channel.name] = after.std
         found += channel_vitals(
-            channel.name.replace(":", "_"),
+            channel.name,
             low=after.low,
             high=after.high,
             std=after.std,
