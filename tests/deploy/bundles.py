@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from tests.deploy.fakes import TILES
 
 from normgate.contract import spec_digest
-from normgate.deploy.models import Promoted
 from normgate.engine.bundle import write_bundle
 from normgate.engine.card import Card, MemberCard
 from normgate.families.plate.bundled import PlateBundles
 from normgate.families.plate.model import build
 from normgate.families.plate.settings import ModelSettings
+from normgate.gate.vitals import channel_std
 from normgate.plates.probe import expected_fingerprint
 
 if TYPE_CHECKING:
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
     from normgate.contract import Spec
     from normgate.plates.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """What a registry tells of a promoted version."""
+
+    name: str
+    version: str
+    bundle: Path
+    manifest_digest: str
 
 
 def make_bundle(
@@ -49,7 +59,7 @@ def make_bundle(
         applied_fingerprint=expected_fingerprint(spec, geometry),
         members=tuple(_member(index) for index in range(members)),
         metrics={"test_auroc": 0.5},
-        vitals=(),
+        vitals=(channel_std(spec.names[0], 1.0).record(),),
         code_version="0.1.0",
         created="2026-01-01T00:00:00+00:00",
     )
@@ -70,7 +80,7 @@ def promoted(folder: Path, name: str, spec: Spec, timepoint_ms: int | None) -> P
     """A bundle in `folder/name`, as a registry would resolve it."""
     digest = make_bundle(folder / name, spec, timepoint_ms)
     return Promoted(
-        name=name, version="3", folder=folder / name, manifest_digest=digest
+        name=name, version="3", bundle=folder / name, manifest_digest=digest
     )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from tests.deploy.bundles import promoted
+from tests.deploy.bundles import Promoted, promoted
 from tests.deploy.fakes import plate_spec, write_plates
 
-from normgate.deploy import prepare as module
 from normgate.deploy.pipeline import deploy
 from normgate.deploy.prepare import prepare
 from normgate.deploy.settings import DeploySettings
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from normgate.deploy.models import Promoted
 
 TWO = ("RFP1", "HALO")
 
@@ -61,7 +60,7 @@ def test_a_bundle_is_deployed_with_its_own_stamps(
 
 
 def test_an_altered_weights_file_is_refused(data: Path, one: Promoted) -> None:
-    path = one.folder / "members" / "00.safetensors"
+    path = one.bundle / "members" / "00.safetensors"
     altered = bytearray(path.read_bytes())
     altered[-1] ^= 1
     path.write_bytes(altered)
@@ -83,6 +82,7 @@ def test_a_loader_that_applies_something_else_stops_the_job(
         def normalized(self, windows_ncyx: NDArray[np.generic]) -> NDArray[np.float32]:
             return super().normalized(windows_ncyx[:, ::-1])[:, ::-1]
 
+    module = importlib.import_module("normgate.deploy.prepare")
     monkeypatch.setattr(module, "Loader", Swapped)
     with pytest.raises(FingerprintMismatch, match=r"rescue-0ms: .*RFP1"):
         prepare([one], data, "cpu")
@@ -103,7 +103,7 @@ def test_a_picture_that_no_site_has_is_named(data: Path, tmp_path: Path) -> None
 
 
 def test_another_family_is_refused(data: Path, one: Promoted) -> None:
-    path = one.folder / "card.json"
+    path = one.bundle / "card.json"
     card = json.loads(path.read_bytes())
     path.write_text(json.dumps({**card, "family": "fusion"}))
     with pytest.raises(BundleError, match="family 'fusion'"):

@@ -6,7 +6,7 @@ Axes: n units, r replicates, k classes, c channels, y rows, x columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from normgate.contract import channel_digest
 from normgate.plates.predictions import ShardMeta
@@ -20,17 +20,24 @@ if TYPE_CHECKING:
     from normgate.plates.load import Loader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promoted:
-    """A promoted version, resolved from its alias to a local folder."""
+class Promoted(Protocol):
+    """A promoted version, resolved from its alias to a folder on this machine."""
 
-    name: str
-    """The registered model."""
-    version: str
-    folder: Path
-    """The bundle."""
-    manifest_digest: str
-    """What the registry recorded of it."""
+    @property
+    def name(self) -> str:
+        """The registered model."""
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle's folder."""
+
+    @property
+    def manifest_digest(self) -> str:
+        """What the registry recorded of the bundle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

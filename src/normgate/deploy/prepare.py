@@ -18,6 +18,7 @@ from normgate.contract import short_digest
 from normgate.deploy.agreement import check_agreement, check_names
 from normgate.deploy.models import Member, Model
 from normgate.engine.bundle import load, read_card
+from normgate.engine.device import resolve_device
 from normgate.errors import BundleError, DataError, DigestMismatch, FingerprintMismatch
 from normgate.families.plate.bundled import PlateBundles
 from normgate.plates.geometry import Geometry
@@ -49,7 +50,7 @@ def prepare(
     Args:
         promoted: The models of the pass.
         data: The plate CSV.
-        device: `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `cuda:0`.
 
     Returns:
         The models, ready to predict, and the sites in the CSV's order.
@@ -60,28 +61,34 @@ def prepare(
             its training's were.
         DigestMismatch: If the models normalize a shared channel differently.
         DataError: If the CSV is not valid, or has not what a model reads.
-        SettingsError: If a model's name can't be a folder's, or is given twice.
+        SettingsError: If a model's name can't be a folder's or is given twice, or
+            this machine has no such device.
     """
     check_names([one.name for one in promoted])
     path = data.resolve()
     places = sites(read_plate_csv(path), path)
-    models = [prepare_model(one, places, device) for one in promoted]
+    where = resolve_device(device)
+    # A resumed job must give the rows of an uninterrupted one.
+    torch.backends.cudnn.deterministic = True
+    models = [prepare_model(one, places, where) for one in promoted]
     check_agreement(models)
     return models, places
 
 
-def prepare_model(promoted: Promoted, places: Sequence[Site], device: str) -> Model:
+def prepare_model(
+    promoted: Promoted, places: Sequence[Site], device: torch.device
+) -> Model:
     """Verify one promoted bundle for the plates at hand; see `prepare`."""
-    card = read_card(promoted.folder)
+    card = read_card(promoted.bundle)
     if card.family != FAMILY:
         raise BundleError(
             f"{promoted.name} is of family {card.family!r}; only {FAMILY!r} models are "
             "deployed over plates"
         )
-    bundle = load(promoted.folder, PlateBundles(), device)
+    bundle = load(promoted.bundle, PlateBundles(), str(device))
     if bundle.manifest_digest != promoted.manifest_digest:
         raise DigestMismatch(
-            f"{promoted.folder} is bundle {short_digest(bundle.manifest_digest)}, but "
+            f"{promoted.bundle} is bundle {short_digest(bundle.manifest_digest)}, but "
             f"version {promoted.version} of {promoted.name} was promoted as "
             f"{short_digest(promoted.manifest_digest)}; fetch the model again"
         )
@@ -106,7 +113,7 @@ def prepare_model(promoted: Promoted, places: Sequence[Site], device: str) -> Mo
         positive=card.positive,
         spec_digest=card.spec_digest,
         manifest_digest=bundle.manifest_digest,
-        device=torch.device(device).type,
+        device=device.type,
         forward=_Forward(bundle.ensemble, device),
     )
 
@@ -114,7 +121,7 @@ def prepare_model(promoted: Promoted, places: Sequence[Site], device: str) -> Mo
 class _Forward:
     """Normalized units on the CPU to float32 logits on the device."""
 
-    def __init__(self, ensemble: Ensemble, device: str) -> None:
+    def __init__(self, ensemble: Ensemble, device: torch.device) -> None:
         self._ensemble = ensemble
         self._device = device
 

@@ -6,6 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from normgate.engine.progress import duration
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,11 +64,5 @@ class Progress:
         return (
             f"{self.sites}/{self._total} sites "
             f"({100 * self.sites / max(self._total, 1):.0f} %), {rate:.1f} sites/s, "
-            f"{self.images / took:.1f} images/s, {_duration(left)} left{tail}"
+            f"{self.images / took:.1f} images/s, {duration(left)} left{tail}"
         )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

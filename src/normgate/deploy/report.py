@@ -33,6 +33,22 @@ class Report:
         """Image files read per second of this run; 0 where it had nothing to do."""
         return self.images / self.seconds if self.seconds and self.images else 0.0
 
+    def metrics(self) -> dict[str, float]:
+        """The numbers as a tracker takes them."""
+        return {
+            "sites": self.sites,
+            "resumed_sites": self.resumed_sites,
+            "images": self.images,
+            "images_per_second": self.images_per_second,
+            "quarantined": self.quarantined,
+            "seconds": self.seconds,
+            **{f"rows.{name}": count for name, count in self.rows.items()},
+            **{
+                f"failed_sites.{name}": self.failed_sites.get(name, 0)
+                for name in self.rows
+            },
+        }
+
     def sentence(self) -> str:
         """The whole in words."""
         made = ", ".join(f"{name} {count} rows" for name, count in self.rows.items())

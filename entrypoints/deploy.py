@@ -1,0 +1,65 @@
+"""Deploy promoted models over plates: every image read once, resumable, stamped."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from mlflow_normgate.deployment import (
+    log_deployment,
+    log_inputs,
+    references,
+    resolve_all,
+)
+from mlflow_normgate.entry import run_entry
+from normgate.deploy import DeploySettings, deploy, prepare
+from normgate.engine.device import set_threads
+
+logger = logging.getLogger(__name__)
+
+
+@click.command()
+@click.option("--models", default="", help="rescue-0ms,app or models:/app@champion.")
+@click.option("--contract", default="", help="Or: all promoted under it.")
+@click.option("--alias", default="champion", help="Alias of models named without one.")
+@click.option("--data", type=Path, required=True, help="The plate CSV.")
+@click.option("--out", type=Path, default="work/predictions", help="Its predictions.")
+@click.option("--batch-size", default=32, help="Units in one forward pass.")
+@click.option("--workers", default=4, help="Threads that read ahead.")
+@click.option("--shard-sites", default=64, help="Sites in one file of predictions.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0.")
+def main(
+    models: str,
+    contract: str,
+    alias: str,
+    data: Path,
+    out: Path,
+    batch_size: int,
+    workers: int,
+    shard_sites: int,
+    device: str,
+) -> None:
+    """Deploy promoted models over the plates of a CSV."""
+    with run_entry("deploy", click.get_current_context().params) as run:
+        settings = DeploySettings(
+            data=data,
+            out=out,
+            batch_size=batch_size,
+            workers=workers,
+            shard_sites=shard_sites,
+            device=device,
+        )
+        set_threads()
+        promoted = resolve_all(references(models, contract, alias))
+        log_inputs(run, promoted, data)
+        ready, places = prepare(promoted, data, device)
+        report = deploy(ready, places, settings)
+        log_deployment(run, out, report.metrics(), report.sentence())
+        logger.info("%s", report.sentence())
+        logger.info("predictions are in %s; next: aggregate", out)
+
+
+if __name__ == "__main__":
+    main()
