@@ -179,7 +179,7 @@ def test_a_sample_without_spread_does_what_its_step_says(dtype: Any, ddof: int) 
         empty = make(degenerate="center", fit_mask=above(9))
         assert (Normalizer(specs.spec(sampled(empty, dtype=dtype)))([flat]) == 7).all()
         refuse = specs.spec(sampled(make(degenerate="raise"), dtype=dtype))
-        with pytest.raises(DataError, match="channel 'A': step .* no spread"):
+        with pytest.raises(DataError, match=r"channel 'A': step .* no spread"):
             Normalizer(refuse)([zero])
 
 

@@ -9,6 +9,7 @@ Axes: c channel, then those of one plane, usually h height and w width.
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -136,8 +137,7 @@ class Normalizer:
     ) -> list[_Result]:
         if self.threads == 1 or len(items) <= 1:
             return [function(item) for item in items]
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(function, items))
+        return shared_out(function, items, self.threads)
 
     def _check(self, planes: Sequence[NDArray[Any]] | NDArray[Any]) -> None:
         names = self.spec.names
@@ -158,6 +158,29 @@ class Normalizer:
                     f"{planes[0].shape} as {names[0]!r}; planes of one sample must "
                     "have one shape"
                 )
+
+
+def shared_out(
+    function: Callable[[_Item], _Result], items: list[_Item], threads: int
+) -> list[_Result]:
+    """Map with the calling thread and others; whoever is free takes the next item."""
+    results: dict[int, _Result] = {}
+    waiting = deque(enumerate(items))
+
+    def work() -> None:
+        while waiting:
+            try:
+                place, item = waiting.popleft()
+            except IndexError:
+                return
+            results[place] = function(item)
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
+    return [results[place] for place in range(len(items))]
 
 
 def _fixed_apply(channel: Channel, form: ChannelForm) -> Apply | None:

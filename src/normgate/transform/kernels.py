@@ -32,7 +32,7 @@ def clamp_affine(x, out, low, high, gain, offset):  # type: ignore[no-untyped-de
 def gather(x, out, table, first):  # type: ignore[no-untyped-def]
     """Write `table[x - first]`; the table covers every value of x's dtype."""
     for i in range(x.size):
-        out[i] = table[np.int64(x[i]) - first]
+        out[i] = table[np.uintp(np.int64(x[i]) - first)]
 
 
 @compiled
@@ -50,26 +50,23 @@ def count(x, counts, first):  # type: ignore[no-untyped-def]
     """Add the count of every value of x to counts[value - first]."""
     if x.size < 1 << 17:
         for i in range(x.size):
-            counts[np.int64(x[i]) - first] += 1
+            counts[np.uintp(np.int64(x[i]) - first)] += 1
         return
-    # Four partial histograms: equal neighbours would wait for each other's store.
-    part = np.zeros((4, counts.size), dtype=np.uint32)
-    start = 0
-    while start < x.size:
-        stop = min(start + (1 << 31), x.size)
-        whole = start + (stop - start) // 4 * 4
-        for i in range(start, whole, 4):
-            part[0, np.int64(x[i]) - first] += np.uint32(1)
-            part[1, np.int64(x[i + 1]) - first] += np.uint32(1)
-            part[2, np.int64(x[i + 2]) - first] += np.uint32(1)
-            part[3, np.int64(x[i + 3]) - first] += np.uint32(1)
-        for i in range(whole, stop):
-            part[0, np.int64(x[i]) - first] += np.uint32(1)
-        for k in range(4):
-            for value in range(counts.size):
-                counts[value] += part[k, value]
-                part[k, value] = np.uint32(0)
-        start = stop
+    # Two partial histograms: equal neighbours would wait for each other's store.
+    # Unsigned places: a signed one would be tested for counting from the end.
+    even = np.zeros(counts.size, dtype=np.uint32)
+    odd = np.zeros(counts.size, dtype=np.uint32)
+    for start in range(0, x.size, 1 << 31):
+        part = x[start : start + (1 << 31)]
+        for i in range(part.size // 2):
+            even[np.uintp(np.int64(part[2 * i]) - first)] += np.uint32(1)
+            odd[np.uintp(np.int64(part[2 * i + 1]) - first)] += np.uint32(1)
+        if part.size % 2:
+            even[np.uintp(np.int64(part[part.size - 1]) - first)] += np.uint32(1)
+        for value in range(counts.size):
+            counts[value] += np.int64(even[value]) + np.int64(odd[value])
+            even[value] = np.uint32(0)
+            odd[value] = np.uint32(0)
 
 
 @compiled
@@ -77,7 +74,7 @@ def count_masked(x, mask, counts, first):  # type: ignore[no-untyped-def]
     """Add the count of every value of x where the mask is true."""
     for i in range(x.size):
         if mask[i]:
-            counts[np.int64(x[i]) - first] += 1
+            counts[np.uintp(np.int64(x[i]) - first)] += 1
 
 
 @compiled
@@ -180,6 +177,9 @@ def shrink_rows(x, out, starts, sizes, weights):  # type: ignore[no-untyped-def]
 def shrink_columns(x, out, starts, sizes, weights):  # type: ignore[no-untyped-def]
     """Sum weighted columns of float64 x and round to float32 once.
 
+    Four rows at a time, so that their sums, each one in rising order, needn't wait
+    for one another; the last row is computed again where four don't divide them.
+
     Args:
         x: Float64 (height, width).
         out: Float32 (height, columns), written; taps are added in rising order.
@@ -187,12 +187,22 @@ def shrink_columns(x, out, starts, sizes, weights):  # type: ignore[no-untyped-d
         sizes: Number of taps of each output column.
         weights: Float64 (columns, most taps).
     """
-    for i in range(out.shape[0]):
+    last = x.shape[0] - 1
+    for i0 in range(0, last + 1, 4):
+        i1, i2, i3 = min(i0 + 1, last), min(i0 + 2, last), min(i0 + 3, last)
         for j in range(out.shape[1]):
-            value = 0.0
-            for k in range(sizes[j]):
-                value = value + weights[j, k] * x[i, starts[j] + k]
-            out[i, j] = np.float32(value)
+            start, stop = starts[j], starts[j] + sizes[j]
+            weight = weights[j]
+            x0, x1 = x[i0, start:stop], x[i1, start:stop]
+            x2, x3 = x[i2, start:stop], x[i3, start:stop]
+            y0 = y1 = y2 = y3 = 0.0
+            for k in range(stop - start):
+                y0 = y0 + weight[k] * x0[k]
+                y1 = y1 + weight[k] * x1[k]
+                y2 = y2 + weight[k] * x2[k]
+                y3 = y3 + weight[k] * x3[k]
+            out[i0, j], out[i1, j] = np.float32(y0), np.float32(y1)
+            out[i2, j], out[i3, j] = np.float32(y2), np.float32(y3)
 
 
 def no_mask() -> NDArray[np.bool_]:
