@@ -115,10 +115,8 @@ class Normalizer:
     def _values(self, c: int, pixels: NDArray[Any]) -> Values:
         """Return a channel's values: those that occur, or all where they are floats."""
         if pixels.dtype == np.float32:
-            try:
-                refuse_non_finite(pixels)
-            except DataError as error:
-                raise DataError(f"channel {self.spec.names[c]!r}: {error}") from error
+            if not kernels.all_finite(pixels):
+                _refuse_non_finite(pixels, self.spec.names[c])
             return Values(pixels.astype(np.float64), None)
         parts = [pixels[part] for part in self._parts(pixels.size)]
         counts = np.sum(self._map(_counts, parts), axis=0)
@@ -206,6 +204,13 @@ def _counts(pixels: NDArray[Any]) -> NDArray[np.int64]:
     counts = np.zeros(limits.max - limits.min + 1, dtype=np.int64)
     kernels.count(pixels, counts, limits.min)
     return counts
+
+
+def _refuse_non_finite(pixels: NDArray[np.float32], name: str) -> None:
+    try:
+        refuse_non_finite(pixels)
+    except DataError as error:
+        raise DataError(f"channel {name!r}: {error}") from error
 
 
 def _flat(plane: NDArray[Any]) -> NDArray[Any]:

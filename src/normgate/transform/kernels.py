@@ -115,26 +115,30 @@ LANES = 8
 
 
 @compiled
-def lane_sums(x, mask, center):  # type: ignore[no-untyped-def]
-    """Return count, sum of (x - center) and of its square, in a fixed order.
+def lane_sums(x, center):  # type: ignore[no-untyped-def]
+    """Return the sum of (x - center) and of its square, in a fixed order.
 
     Value i belongs to lane i % 8; lanes are summed in order at the end, so that the
     result does not depend on the machine or on threads.
     """
     total = np.zeros(LANES)
     square = np.zeros(LANES)
-    number = 0
-    for i in range(x.size):
-        if mask.size == 0 or mask[i]:
-            value = np.float64(x[i]) - center
-            total[i % LANES] += value
-            square[i % LANES] += value * value
-            number += 1
+    rows = x[: x.size // LANES * LANES].reshape(-1, LANES)
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for lane in range(LANES):
+            value = row[lane] - center
+            total[lane] += value
+            square[lane] += value * value
+    for lane in range(x.size - rows.size):
+        value = x[rows.size + lane] - center
+        total[lane] += value
+        square[lane] += value * value
     one, two = 0.0, 0.0
     for lane in range(LANES):
         one += total[lane]
         two += square[lane]
-    return number, one, two
+    return one, two
 
 
 @compiled

@@ -42,10 +42,13 @@ class Values:
     counts: NDArray[np.int64] | None
     """How often each occurs; None where y is all pixels."""
 
-    def kept(self, mask: NDArray[np.bool_]) -> Values:
-        """Return the values where the mask is true."""
-        counts = None if self.counts is None else self.counts[mask]
-        return Values(self.y[mask], counts)
+    def kept(self, mask: Mask) -> Values:
+        """Return the values that a step's mask keeps."""
+        if mask.kind == "all":
+            return self
+        inside = _inside(mask, self.y)
+        counts = None if self.counts is None else self.counts[inside]
+        return Values(self.y[inside], counts)
 
     def each_count(self) -> NDArray[np.int64]:
         """Return how often each value occurs, 1 where y is all pixels."""
@@ -131,7 +134,7 @@ def _measured_step(
     after = list(now)
     for c, step in steps.items():
         group = list(steps) if step.scope == "image" else [c]
-        fitted = [now[g].kept(_inside(step.fit_mask, now[g].y)) for g in group]
+        fitted = [now[g].kept(step.fit_mask) for g in group]
         fit = _fit(step, fitted)
         if fit.divisor == 0 and step.degenerate == "raise":
             raise DataError(
@@ -144,8 +147,7 @@ def _measured_step(
 
 
 def _inside(mask: Mask, y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    if mask.kind == "all":
-        return np.ones(y.shape, dtype=np.bool_)
+    """Tell which values a mask of kind nonzero or above keeps."""
     if mask.value is None:
         return np.not_equal(y, 0)
     return np.greater(y, float(mask.value))
@@ -173,6 +175,8 @@ def _applied(
         result = y - fit.center if step.degenerate == "center" else np.zeros_like(y)
     if isinstance(step, RescaleSample) and step.clip:
         result = np.minimum(np.maximum(result, 0.0), 1.0)
+    if step.apply_mask.kind == "all":
+        return result
     outside = y if step.outside == "keep" else np.zeros_like(y)
     return np.where(_inside(step.apply_mask, y), result, outside)
 
@@ -213,7 +217,7 @@ def _whole(y: NDArray[np.float64]) -> bool:
 def _sums(values: Values, center: float) -> tuple[float, float]:
     """Sum of (y - center) and of its square, in an order fixed by the sample."""
     if values.counts is None:
-        _, one, two = kernels.lane_sums(values.y, kernels.no_mask(), center)
+        one, two = kernels.lane_sums(values.y, center)
         return one, two
     away = values.y - center
     return math.fsum(values.counts * away), math.fsum(values.counts * (away * away))
