@@ -1,0 +1,157 @@
+"""The parameters of the four plate trainings, and what they mean.
+
+What `mlflow run` passes is text; here it becomes one checked request, or a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+import click
+
+from normgate.contract import parse_provenance, read_spec
+from normgate.engine.settings import FitSettings
+from normgate.errors import SettingsError
+from normgate.families.plate.settings import PRESETS, ModelSettings, Preset
+from normgate.plates.geometry import Geometry
+from normgate.plates.parameters import whole_numbers, words
+
+if TYPE_CHECKING:
+    from normgate.contract import Provenance, Spec
+
+CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
+Finish = Literal["auto", "train", "all"]
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One checked call of a plate training."""
+
+    preset: Preset
+    data: Path | None
+    """The plate CSV; None for the demonstration."""
+    spec: Spec
+    provenance: Provenance | None
+    geometry: Geometry
+    timepoints: tuple[int | None, ...]
+    """One model each; None alone where every channel names its own timepoint."""
+    replicates: int
+    folds: int
+    model: ModelSettings
+    fit: FitSettings
+    """Of the first replicate; each next has the next seed."""
+    out: Path
+    finish: bool
+    """Whether to bind, promote, deploy and aggregate."""
+
+
+def plate_options(preset: str) -> Callable[[_Command], _Command]:
+    """The options of an entry, in the order of its MLproject parameters."""
+    options = [
+        click.option("--data", default="", help="The plate CSV; empty: a demo."),
+        click.option("--spec", default="", help="The spec; empty: the contract's own."),
+        click.option("--classes", default="", help="negative,positive; empty: usual."),
+        *([_TIMEPOINTS] if PRESETS[preset].per_timepoint else []),
+        click.option("--replicates", default=3, help="3 to try out; 10 to publish."),
+        click.option("--folds", default=5, help="Folds of wells; two are held out."),
+        click.option("--epochs", default=40, help="Passes over the training wells."),
+        click.option("--batch-size", default=32, help="Units in one step."),
+        click.option("--lr", default=0.003, help="The largest learning rate."),
+        click.option("--weight-decay", default=0.01, help="AdamW's."),
+        click.option("--dropout", default=0.2, help="Before the last layer."),
+        click.option(
+            "--backbone", default="demo", help="Or resnet10, resnet18, timm:<n>."
+        ),
+        click.option("--geometry", default="tile", help="site, tile or cell."),
+        click.option("--window", default=32, help="Pixels cut out; not for site."),
+        click.option("--size", default=32, help="Pixels that the network sees."),
+        click.option("--border", default="drop", help="drop, reflect or zero."),
+        click.option("--seed", default=0, help="Splits and replicates follow from it."),
+        click.option("--out", default="work", help="Where everything is written."),
+        click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
+        click.option("--finish", default="auto", help="auto, train or all."),
+    ]
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_TIMEPOINTS = click.option(
+    "--timepoints", default="0,10000", help="Milliseconds; one model for each."
+)
+
+
+def parse(preset_name: str, options: dict[str, Any]) -> Request:
+    """Check the options of an entry.
+
+    Raises:
+        SettingsError: With the parameter, its value and what is expected.
+        SpecError: The spec is absent or not valid.
+    """
+    preset = _preset(PRESETS[preset_name], options["classes"])
+    finish: str = options["finish"]
+    if finish not in get_args(Finish):
+        raise SettingsError(f"finish is {finish!r}, expected auto, train or all")
+    for name, low, high in (("replicates", 1, 1000), ("folds", 3, 100)):
+        if not low <= options[name] <= high:
+            raise SettingsError(f"{name} is {options[name]}, expected {low} to {high}")
+    kind = options["geometry"]
+    spec_path = Path(options["spec"] or CONTRACTS / "specs" / preset.spec)
+    times = whole_numbers("timepoints", options.get("timepoints", ""))
+    if preset.per_timepoint and not times:
+        raise SettingsError(
+            "timepoints is empty, expected milliseconds such as 0,10000"
+        )
+    return Request(
+        preset=preset,
+        data=Path(options["data"]) if options["data"] else None,
+        spec=read_spec(spec_path),
+        provenance=_provenance(spec_path),
+        geometry=Geometry(
+            kind=kind,
+            window=None if kind == "site" else options["window"],
+            size=options["size"],
+            border=options["border"],
+        ),
+        timepoints=times or (None,),
+        replicates=options["replicates"],
+        folds=options["folds"],
+        model=ModelSettings(backbone=options["backbone"], dropout=options["dropout"]),
+        fit=FitSettings(
+            epochs=options["epochs"],
+            seed=options["seed"],
+            lr=options["lr"],
+            weight_decay=options["weight_decay"],
+            batch_size=options["batch_size"],
+            device=options["device"],
+        ),
+        out=Path(options["out"]),
+        finish=finish == "all" or (finish == "auto" and not options["data"]),
+    )
+
+
+def _preset(preset: Preset, classes: str) -> Preset:
+    names = words(classes)
+    if not names:
+        return preset
+    if len(names) != 2 or names[0] == names[1]:
+        raise SettingsError(
+            f"classes is {classes!r}, expected two names, negative before positive"
+        )
+    return replace(preset, classes=(names[0], names[1]))
+
+
+def _provenance(spec_path: Path) -> Provenance | None:
+    """What `measure` wrote beside the spec, if it did."""
+    path = spec_path.with_name("provenance.json")
+    if spec_path.name != "spec.json" or not path.exists():
+        return None
+    return parse_provenance(path.read_bytes(), str(path))
