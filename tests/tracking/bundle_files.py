@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
@@ -28,11 +30,14 @@ from normgate.plates.geometry import Geometry
 from normgate.plates.probe import expected_fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from normgate.contract import Spec
 
 SPECS = Path(__file__).resolve().parents[2] / "contracts" / "specs"
 RIGHT = read_spec(SPECS / "plate_3ch.json")
 WRONG = read_spec(SPECS / "plate_3ch_fluorescence.json")
+EXPERIMENT = "bundles"
 GEOMETRY = Geometry(kind="tile", window=8, size=8)
 CONTRACT = contract_for(
     RIGHT,
@@ -104,10 +109,24 @@ class Logged:
         return f"models:/{self.model_id}"
 
 
-def log_folder(
-    client: MlflowClient, bundle: Path, *, experiment: str = "0", ready: bool = True
-) -> Logged:
+@contextmanager
+def database(folder: Path, scheme: str = "normgate+sqlite") -> Iterator[MlflowClient]:
+    """A tracking database and its registry, as a process without a server has them."""
+    uri = f"sqlite:///{folder}/mlflow.db"
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri, uri.replace("sqlite", scheme, 1))
+    client.create_experiment(EXPERIMENT, (folder / "artifacts").as_uri())
+    try:
+        yield client
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def log_folder(client: MlflowClient, bundle: Path, *, ready: bool = True) -> Logged:
     """Log a bundle as a model, without MLflow's own packaging around it."""
+    found = client.get_experiment_by_name(EXPERIMENT)
+    experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
     run_id = client.create_run(experiment).info.run_id
     model = client.create_logged_model(experiment, name="demo", source_run_id=run_id)
     model_folder = bundle.parent / f"model-{model.model_id}"

@@ -5,15 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow_normgate.evidence import collect, manifest_problems, weights_metadata
-from mlflow_normgate.modelfiles import ModelFile
-
-from normgate.contract import spec_digest
-from normgate.gate import Evidence, decide
-from normgate.plates.probe import expected_fingerprint
 from tests.tracking.bundle_files import (
     CONTRACT,
     GEOMETRY,
@@ -21,22 +13,28 @@ from tests.tracking.bundle_files import (
     WRONG,
     Logged,
     close,
+    database,
     log_folder,
     write_bundle,
     write_card,
 )
 
+from mlflow_normgate.evidence import collect, manifest_problems, weights_metadata
+from mlflow_normgate.modelfiles import ModelFile
+from normgate.contract import spec_digest
+from normgate.gate import Evidence, decide
+from normgate.plates.probe import expected_fingerprint
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mlflow import MlflowClient
 
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    monkeypatch.chdir(tmp_path)
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    mlflow.set_tracking_uri(uri)
-    yield MlflowClient(uri)
-    mlflow.set_tracking_uri(None)
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowClient]:
+    with database(tmp_path_factory.mktemp("evidence")) as found:
+        yield found
 
 
 @pytest.fixture
@@ -134,7 +132,7 @@ def traversal(bundle: Path) -> None:
             altered_card, {"manifest-broken"}, "card.json was altered", id="altered"
         ),
         pytest.param(
-            nan_metric, {"metric-below-floor"}, "test_auroc is absent", id="nan-metric"
+            nan_metric, {"metric-below-floor"}, "test_auroc is nan", id="nan-metric"
         ),
         pytest.param(
             without("spec.json"),

@@ -250,7 +250,7 @@ def _card(raw: Parsed) -> Card:
     metrics = {
         str(key): float(value)
         for key, value in dict(raw["metrics"]).items()
-        if isinstance(value, int | float) and math.isfinite(value)
+        if isinstance(value, int | float) and not math.isinf(value)
     }
     if len(raw["vitals"]) > MAX_VITALS:
         raise ValueError(f"it lists more than {MAX_VITALS} vitals")

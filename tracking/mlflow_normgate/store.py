@@ -16,7 +16,6 @@ from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.entities.model_registry.model_version_stages import get_canonical_stage
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
-from mlflow.server.constants import READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
 from mlflow.store.model_registry.sqlalchemy_workspace_store import (
     WorkspaceAwareSqlAlchemyStore,
 )
@@ -36,6 +35,9 @@ if TYPE_CHECKING:
     from normgate.contract import Contract
 
 SCHEME = "normgate+"
+# MLflow's name for it stands in `mlflow.server`, whose import registers the stores of
+# all plugins: importing it here would leave this one out.
+READ_REPLICA = "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE"
 LATEST = "latest"
 """MLflow's own word for the newest version; it is no alias and can't be set."""
 
@@ -49,7 +51,7 @@ def build(store_uri: str, **_: Any) -> GatedStore:
     """
     workspaces = MLFLOW_ENABLE_WORKSPACES.get()
     cls = GatedWorkspaceStore if workspaces else GatedStore
-    replica = os.environ.get(READ_REPLICA_BACKEND_STORE_URI_ENV_VAR) or None
+    replica = os.environ.get(READ_REPLICA) or None
     store = cls(store_uri.removeprefix(SCHEME), read_db_uri=replica)
     if store_uri.startswith(SCHEME):
         store.initialize()
