@@ -76,6 +76,7 @@ def log_bundle(
     try:
         with _named_bundle(bundle) as folder:
             model = Model.log(
+                artifact_path=None,
                 name=registered_name,
                 flavor=mlflow.pyfunc,
                 flavor_name="pyfunc.ModelFromCode",
