@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from mlflow_normgate.datasets import log_plate_csv
 from mlflow_normgate.entry import run_entry
-from normgate.plates.index import IndexSettings, index
+from mlflow_normgate.tracker import MlflowTracker
+from normgate.plates.index import IndexSettings, Layout, index
 from normgate.plates.parameters import whole_numbers
 from normgate.plates.progress import LoggedProgress
 from normgate.plates.schema import markers
@@ -20,7 +22,7 @@ logger = logging.getLogger(__name__)
 @click.command()
 @click.option("--images", type=Path, required=True, help="The folder of images.")
 @click.option("--out", type=Path, default="work/plates.csv", help="The CSV to write.")
-@click.option("--layout", default="auto", help="auto, pattern, imagexpress, nf1, demo.")
+@click.option("--layout", type=click.Choice(get_args(Layout)), default="auto")
 @click.option("--pattern", default="", help="A regular expression with named groups.")
 @click.option("--masks", default="", help="The same for files that show the cells.")
 @click.option("--platemap", default="", help="A CSV of wells and what they hold.")
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 def main(
     images: Path,
     out: Path,
-    layout: str,
+    layout: Layout,
     pattern: str,
     masks: str,
     platemap: str,
@@ -57,7 +59,8 @@ def main(
         indexed = index(settings, LoggedProgress("indexed", "files"))
         for finding in indexed.findings:
             logger.warning("%s", finding.sentence)
-        log_plate_csv(run.tracker, out, "index")
+        if isinstance(run.tracker, MlflowTracker):
+            log_plate_csv(run.tracker, out, "index")
         run.tracker.artifact(out, "plates")
         run.tracker.metrics(indexed.figures, 0)
         run.tracker.note(indexed.note)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from mlflow_normgate.datasets import log_plate_csv
 from mlflow_normgate.entry import run_entry
-from normgate.plates.measure import MeasureSettings, imported, measure
+from mlflow_normgate.tracker import MlflowTracker
+from normgate.plates.measure import MeasureSettings, Then, imported, measure
 from normgate.plates.measured import write_measured, write_spec
 from normgate.plates.parameters import (
     mask_option,
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 @click.option("--data", type=Path, required=True, help="The plate CSV.")
 @click.option("--out", type=Path, default="work/spec", help="The folder to write to.")
 @click.option("--percentiles", default="1,99", help="Where intensities are clipped.")
-@click.option("--then", default="imagenet", help="none, imagenet or zscore.")
+@click.option("--then", type=click.Choice(get_args(Then)), default="imagenet")
 @click.option("--mask", default="none", help="none, nonzero, above:<count>, files.")
 @click.option("--timepoint", default="", help="0, or 0,10000 for a channel each.")
 @click.option("--markers", default="", help="Which, in the spec's order; all if empty.")
@@ -40,7 +42,7 @@ def main(
     data: Path,
     out: Path,
     percentiles: str,
-    then: str,
+    then: Then,
     mask: str,
     timepoint: str,
     markers: str,
@@ -64,7 +66,8 @@ def main(
             workers=workers,
         )
         frame = read_plate_csv(data)
-        log_plate_csv(run.tracker, data, "measure")
+        if isinstance(run.tracker, MlflowTracker):
+            log_plate_csv(run.tracker, data, "measure")
         if from_percentiles:
             found = imported(Path(from_percentiles), frame, data, settings)
             report = write_spec(*found, out)
@@ -77,7 +80,8 @@ def main(
         run.tracker.params(report.params)
         run.tracker.metrics(report.figures, 0)
         run.tracker.tags({"normgate.spec_digest": report.digest})
-        run.tracker.artifact(out, "normalization")
+        for path in report.files:
+            run.tracker.artifact(path, "normalization")
         run.tracker.note(report.note)
         logger.info("%s", report.sentence)
 

@@ -100,7 +100,7 @@ def write_demo(
 
     Args:
         folder: Where `plates.csv`, `truth.csv` and `images/` go; made if missing.
-        settings: How much to simulate.
+        settings: How much to simulate; None takes the demo that is there, or all.
         progress: Told of the wells written and of their total.
 
     Returns:
@@ -109,7 +109,7 @@ def write_demo(
     Raises:
         DataError: The folder holds something else.
     """
-    settings = settings or DemoSettings()
+    settings = settings or _settings_of(folder) or DemoSettings()
     stamp = json.dumps({"format": _FORMAT, **asdict(settings)}, indent=1).encode()
     if _present(folder, stamp):
         return folder / CSV_NAME
@@ -224,6 +224,18 @@ def _rng(seed: int, plate: int, well: Well | None) -> np.random.Generator:
     name = f"{seed}/{plate}/{well.name if well else 'plate'}"
     digest = hashlib.sha256(name.encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def _settings_of(folder: Path) -> DemoSettings | None:
+    """The settings of the demo in a folder; None where there is none."""
+    try:
+        values = json.loads((folder / SETTINGS_NAME).read_bytes())
+        del values["format"]
+        return DemoSettings(
+            **{**values, "timepoints_ms": tuple(values["timepoints_ms"])}
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _present(folder: Path, stamp: bytes) -> bool:

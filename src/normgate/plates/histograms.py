@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from normgate.contract import Channel, Spec
     from normgate.plates.survey import Histogram
 
-BINS = 200
+BINS, FEW = 200, 512
 _BLUE, _RED, _GREEN = "#2b6cb0", "#c53030", "#2f855a"
 
 
@@ -57,7 +58,7 @@ def draw_histograms(
 def _draw_before(axes: Axes, channel: Channel, counts: IntegerHistogram) -> None:
     values = np.flatnonzero(counts.counts) + counts.first
     weights = counts.counts[values - counts.first]
-    axes.hist(values, bins=BINS, weights=weights, log=True, color=_BLUE)
+    axes.hist(values, bins=_bins(values), weights=weights, log=True, color=_BLUE)
     for step in channel.steps:
         if step.kind == "clip":
             for bound in (step.low, step.high):
@@ -71,9 +72,19 @@ def _draw_before(axes: Axes, channel: Channel, counts: IntegerHistogram) -> None
 
 def _draw_after(axes: Axes, channel: Channel, counts: IntegerHistogram) -> None:
     values = np.flatnonzero(counts.counts)
-    output = table(channel)[values]
-    axes.hist(output, bins=BINS, weights=counts.counts[values], log=True, color=_GREEN)
+    output, weights = table(channel)[values], counts.counts[values]
+    axes.hist(output, bins=_bins(output), weights=weights, log=True, color=_GREEN)
     axes.set_title(f"{channel.marker}: normalized")
     words = describe_channel(channel).partition(": ")[2]
     axes.set_xlabel("\n".join(words.split(", ")[-2:]))
     axes.set_ylabel("pixels")
+
+
+def _bins(values: NDArray[Any]) -> NDArray[np.float64] | int:
+    """A bin a value where there are few, since other widths would show false combs."""
+    distinct = np.unique(values).astype(np.float64)
+    if not 1 < len(distinct) <= FEW:
+        return BINS
+    between = (distinct[1:] + distinct[:-1]) / 2
+    first, last = distinct[1] - distinct[0], distinct[-1] - distinct[-2]
+    return np.r_[distinct[0] - first / 2, between, distinct[-1] + last / 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from normgate.contract import describe_channel, short_digest, spec_digest, write
@@ -32,21 +32,23 @@ class Report:
     """Each channel's steps."""
     figures: Mapping[str, float]
     """Images, pixels, and each marker's percentiles, mean and std."""
+    files: tuple[Path, ...]
+    """What was written."""
     warnings: tuple[str, ...]
     """Why each unreadable picture did not count."""
 
 
 def write_measured(measured: Measured, out: Path) -> Report:
     """Write spec, provenance and histograms to a folder."""
-    draw_histograms(measured.spec, measured.histograms, out / HISTOGRAMS_NAME)
-    return write_spec(
-        measured.spec, measured.provenance, out, warnings=measured.quarantined
+    report = write_spec(measured.spec, measured.provenance, out)
+    picture = out / HISTOGRAMS_NAME
+    draw_histograms(measured.spec, measured.histograms, picture)
+    return replace(
+        report, files=(*report.files, picture), warnings=measured.quarantined
     )
 
 
-def write_spec(
-    spec: Spec, provenance: Provenance, out: Path, warnings: tuple[str, ...] = ()
-) -> Report:
+def write_spec(spec: Spec, provenance: Provenance, out: Path) -> Report:
     """Write spec and provenance to a folder."""
     write(out / SPEC_NAME, spec)
     write(out / PROVENANCE_NAME, provenance)
@@ -68,7 +70,8 @@ def write_spec(
         note="\n".join([f"**{sentence}**{counted}", "", *lines]),
         params={f"norm.{name.replace(':', '.')}": text for name, text in steps.items()},
         figures=_figures(provenance),
-        warnings=warnings,
+        files=(out / SPEC_NAME, out / PROVENANCE_NAME),
+        warnings=(),
     )
 
 

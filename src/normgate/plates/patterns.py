@@ -162,7 +162,7 @@ def _ome_channels(path: Path) -> list[str]:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise DataError(f"{path}: its OME-XML can't be read ({error})") from error
-    image = next(root.iter("{*}Image"), root)
-    return [
-        marker_name(channel.get("Name") or "") for channel in image.iter("{*}Channel")
-    ]
+    image = root.find(".//{*}Image")
+    channels = [] if image is None else image.findall(".//{*}Channel")
+    names = [channel.get("Name") for channel in channels]
+    return [marker_name(name) for name in names if name]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normgate.contract import normal_form
+from normgate.errors import SpecError
 from normgate.plates.geometry import Geometry, boxes, crop
 from normgate.transform.resize import reference_resize
 from normgate.transform.table import apply_fixed_float, first_value, fixed_table
@@ -182,7 +183,16 @@ def _expected_unit(
 
 
 def normalized(spec: Spec, planes: list[NDArray[Any]]) -> NDArray[np.float32]:
-    """What a spec makes of planes, one a channel, by tables: (c, rows, columns)."""
+    """What a spec makes of planes, one a channel, by tables: (c, rows, columns).
+
+    Steps that are measured on each sample have no table; they go through the
+    Normalizer, which the base install lacks.
+
+    Raises:
+        SpecError: There are such steps, and no Normalizer.
+    """
+    if not all(normal_form(channel).fixed for channel in spec.channels):
+        return _measured_on_each(spec, planes)
     return np.stack(
         [_channel(c, plane) for c, plane in zip(spec.channels, planes, strict=True)]
     )
@@ -195,3 +205,12 @@ def _channel(channel: Channel, plane_yx: NDArray[Any]) -> NDArray[np.float32]:
     offset = first_value(channel.input)
     result: NDArray[np.float32] = fixed_table(form)[plane_yx.astype(np.int64) - offset]
     return result
+
+
+def _measured_on_each(spec: Spec, planes: list[NDArray[Any]]) -> NDArray[np.float32]:
+    try:
+        from normgate.transform.apply import Normalizer
+    except ImportError as error:
+        msg = "steps measured on each sample can't be probed by the base install; "
+        raise SpecError(msg + "install normgate[train]") from error
+    return Normalizer(spec)(planes)

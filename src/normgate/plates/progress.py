@@ -40,7 +40,8 @@ class LoggedProgress:
         now = self._clock()
         if self._before is None or done < self._before:
             # A resumed job, or its next pass: what was there before has no rate.
-            self._before, self._began = max(done - 1, 0), self._said
+            self._before = done if done < total else 0
+            self._began = now if done < total else self._said
         if done < total and now - self._said < self._every_s:
             return
         self._said = now

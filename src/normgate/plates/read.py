@@ -40,6 +40,8 @@ _LOSSLESS = {
     COMPRESSION.ZSTD,
 }
 _GRAY = {PHOTOMETRIC.MINISBLACK}
+# One-bit masks and label images with colours for the eye: the values are what counts.
+_MASK_GRAY = _GRAY | {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE}
 _MASK_DTYPES = ("bool", "uint8", "uint16", "uint32", "int16", "int32")
 _WHY = "JPEG and screen pictures lose bits"
 _EXPORT = "export the raw counts as one gray channel, lossless TIFF"
@@ -181,6 +183,8 @@ def _page(tiff: TiffFile, path: Path | str) -> TiffPage:
         page = tiff.pages[number] if number < count else None
     except Exception as error:
         raise _corrupt(path, error) from error
+    if count == 0:
+        raise _corrupt(path, "it holds no picture")
     if page is None:
         msg = f"{path}: the file has {count} page(s), counted from 0; name one of them"
         raise DataError(msg)
@@ -204,11 +208,12 @@ def _check_page(page: TiffPage, path: Path | str, size: int, *, mask: bool) -> N
         name = getattr(page.compression, "name", page.compression)
         msg = f"{path} is compressed by {name}, which may be lossy; {_EXPORT}"
         raise DataError(msg)
-    if page.samplesperpixel != 1 or page.photometric not in _GRAY:
+    gray = _MASK_GRAY if mask else _GRAY
+    if page.samplesperpixel != 1 or page.photometric not in gray:
         name = getattr(page.photometric, "name", page.photometric)
         msg = (
-            f"{path} is a colour picture ({name}, {page.samplesperpixel} samples a "
-            f"pixel), not one channel's counts; {_EXPORT}"
+            f"{path} is stored as {name} with {page.samplesperpixel} sample(s) a "
+            f"pixel, not as one channel's counts; {_EXPORT}"
         )
         raise DataError(msg)
     allowed = _MASK_DTYPES if mask else DTYPES

@@ -142,6 +142,7 @@ def _sentence(errors: SchemaErrors, path: Path | str) -> str:
     first: dict[str, Any] = dict(cases.iloc[0])
     more = f" ({len(cases) - 1} more)" if len(cases) > 1 else ""
     found, rule = first["failure_case"], str(first["check"])
+    found = found.item() if hasattr(found, "item") else found
     if rule == "column_in_dataframe":
         return f"{path} has no column {found!r}; make the table with `index`{more}"
     if rule == "column_in_schema":

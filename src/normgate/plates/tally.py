@@ -126,6 +126,8 @@ def count(
     left = [at for at in range(len(sources)) if at not in total.done]
     pieces = (left[i : i + PIECE] for i in range(0, len(left), PIECE))
     saved = time.monotonic()
+    if progress is not None:
+        progress(len(total.done), len(sources))
     with ThreadPoolExecutor(max_workers=workers) as pool:
         for piece in _completed(pool, pieces, sources, how, workers):
             total.add(piece)
