@@ -166,7 +166,7 @@ def _registered(parent: Run, folder: Path, name: str, card: Card) -> str:
 
 
 def _demonstration(out: Path) -> Path:
-    _logger.info("no data given: writing demonstration plates to %s", out / "demo")
+    _logger.info("no data given: using demonstration plates in %s", out / "demo")
     return write_demo(out / "demo")
 
 

@@ -17,6 +17,9 @@ from mlflow_normgate.registry import bind_contract, bound_contract, promote
 from mlflow_normgate.runs import child_run
 from normgate.contract import read_contract, short_digest
 from normgate.deploy import DeploySettings, deploy, prepare
+from normgate.plates.gather import read_predictions
+from normgate.plates.report import headline, markdown, write_report
+from normgate.plates.treatments import AggregateSettings, analyse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +57,7 @@ def finish(
     promoted = resolve_all([f"{model.name}@{ALIAS}" for model in models])
     folder = request.out / "predictions" / _job(promoted, data)
     lines.append(_deploy(parent, request, data, promoted, folder))
-    return lines
+    return lines + _aggregate(parent, folder, request.out / "results" / folder.name)
 
 
 def _deploy(
@@ -72,6 +75,27 @@ def _deploy(
             log_inputs(child, promoted, data)
             log_deployment(child, folder, report.metrics(), report.sentence())
     return f"{report.sentence()} ({folder})"
+
+
+def _aggregate(parent: Run, predictions: Path, out: Path) -> list[str]:
+    settings = AggregateSettings()
+    with child_run(parent, "aggregate", predictions.name) as child:
+        analyses = [analyse(one, settings) for one in read_predictions(predictions)]
+        files = write_report(analyses, settings, out)
+        if not child.finished:
+            for file in files:
+                folder = "aggregate" / file.parent.relative_to(out)
+                child.tracker.artifact(file, folder.as_posix())
+            child.tracker.metrics(headline(analyses), step=0)
+            child.tracker.note(markdown(analyses))
+        parent.tracker.metrics(headline(analyses), step=0)
+    figures = ", ".join(sorted({str(f.parent) for f in files if f.suffix == ".png"}))
+    lines = [
+        f"{one.title}: rescue of {len(one.treatments)} treatments, defined on "
+        f"{int(one.plates['rescue_defined'].sum())} of {len(one.plates)} plates"
+        for one in analyses
+    ]
+    return [*lines, f"read {out / 'summary.md'}; plates and treatments: {figures}"]
 
 
 def _job(promoted: Sequence[Promoted], data: Path) -> str:

@@ -164,13 +164,10 @@ def record_parent(
     lines += closing
     listed = "\n".join(f"- {line}" for line in lines)
     parent.tracker.note(f"{table}\n\n{listed}\n\n{spec_table(request.spec)}")
-    uri = parent.place.tracking_uri
-    look = uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
     _logger.info("Done.")
     for line in lines:
         _logger.info("  %s", line)
-    _logger.info("  figures: %s", request.out.resolve() / "figures")
-    _logger.info("Open next: %s", look)
+    _logger.info("  figures of the training: %s", request.out / "figures")
 
 
 def _normalization(
