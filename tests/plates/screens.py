@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from normgate.plates.gather import ModelPredictions
 from normgate.plates.predictions import KEY, ShardMeta, write_shard
 from normgate.plates.wells import parse_well
 
@@ -127,3 +128,15 @@ def sorted_rows(frame: pd.DataFrame) -> pd.DataFrame:
         row=[well.row for well in wells], column=[well.column for well in wells]
     )
     return frame.sort_values(list(KEY)).reset_index(drop=True)
+
+
+def predicted(screen: Screen, model: str = "rescue") -> ModelPredictions:
+    """A screen's predictions as they are read."""
+    return ModelPredictions(
+        model=model,
+        version="3",
+        spec_digest="a" * 64,
+        manifest_digest="b" * 64,
+        meta=meta_of(screen),
+        frame=sorted_rows(simulate(screen, model)),
+    )

@@ -68,15 +68,15 @@ def roles(meta: ShardMeta, model: str, disease: str = "", healthy: str = "") -> 
         SettingsError: A class is unknown, or it is unclear which is meant.
     """
     disease = disease or meta.positive
+    for name in filter(None, (disease, healthy)):
+        if name not in meta.classes:
+            msg = f"class {name!r} is none of model {model}'s {list(meta.classes)}"
+            raise SettingsError(msg)
     others = [name for name in meta.classes if name != disease]
     if not healthy and len(others) > 1:
         msg = f"model {model} has classes {list(meta.classes)}; name the healthy one"
         raise SettingsError(msg)
     found = Roles(disease, healthy or others[0])
-    for name in (found.disease, found.healthy):
-        if name not in meta.classes:
-            msg = f"class {name!r} is none of model {model}'s {list(meta.classes)}"
-            raise SettingsError(msg)
     if found.disease == found.healthy:
         msg = f"class {disease!r} can't be both disease and healthy; name two classes"
         raise SettingsError(msg)

@@ -7,6 +7,7 @@ to the bit.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+JOB = "deploy.json"
+"""Where a deployment wrote what it is of, and so how many shards it has."""
 PATTERN = "part-*.parquet"
 _PART = re.compile(r"part-(\d+)\.parquet")
 _SITE = ("plate", "row", "column", "site")
@@ -67,7 +70,7 @@ def read_predictions(folder: Path) -> tuple[ModelPredictions, ...]:
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for file in files:
         by_folder[file.parent].append(file)
-    _check_parts(by_folder)
+    _check_parts(by_folder, _promised(folder))
     models = [_model(parts) for parts in by_folder.values()]
     found = sorted(
         (model for model in models if model is not None), key=lambda one: one.model
@@ -80,7 +83,21 @@ def read_predictions(folder: Path) -> tuple[ModelPredictions, ...]:
     return tuple(found)
 
 
-def _check_parts(by_folder: dict[Path, list[Path]]) -> None:
+def _promised(folder: Path) -> int:
+    """How many shards a deployment means to write, by its job file; 0 without one."""
+    path = folder / JOB
+    if not path.is_file():
+        return 0
+    try:
+        job = json.loads(path.read_bytes())
+        sites, size = int(job["data"]["sites"]), int(job["settings"]["shard_sites"])
+        return -(-sites // size)
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        msg = f"{path} is not a deployment's job file ({error!r})"
+        raise DataError(f"{msg}; deploy again into a new folder") from error
+
+
+def _check_parts(by_folder: dict[Path, list[Path]], promised: int) -> None:
     """Refuse a hole in the numbers of the shards: a deployment was cut short."""
     numbers = {
         folder: {int(match[1]) for p in parts if (match := _PART.fullmatch(p.name))}
@@ -88,7 +105,7 @@ def _check_parts(by_folder: dict[Path, list[Path]]) -> None:
     }
     last = max((max(found) for found in numbers.values() if found), default=-1)
     for folder, found in numbers.items():
-        missing = sorted(set(range(last + 1)) - found)
+        missing = sorted(set(range(max(last + 1, promised))) - found)
         if missing:
             msg = (
                 f"{folder} lacks part-{missing[0]:05d}.parquet ({len(missing)} missing)"

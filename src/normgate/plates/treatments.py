@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from normgate.plates.gather import ModelPredictions
     from normgate.plates.statistics import Controls
 
-MIN_WELLS = 3
+MIN_WELLS = 4
 """Wells of a treatment on a plate below which its interval is labelled: with fewer,
-the draws hardly know how much wells differ."""
+the draws hardly know how much wells differ (measured in docs/LOG.md)."""
 _TAILS = (2.5, 97.5)
 _GROUP = ["genotype", "treatment"]
 
@@ -72,6 +72,11 @@ class Analysis:
     """One row per plate and treatment."""
     treatments: pd.DataFrame
     """One row per treatment, by falling rescue; undefined ones last."""
+
+    @property
+    def title(self) -> str:
+        """The model and its version, for people."""
+        return f"{self.scores.model} v{self.scores.version}"
 
 
 def analyse(predictions: ModelPredictions, settings: AggregateSettings) -> Analysis:
