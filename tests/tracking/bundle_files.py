@@ -8,7 +8,9 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -77,6 +79,7 @@ def write_card(folder: Path, **changes: Any) -> None:
         "positive": "APP",
         "geometry": GEOMETRY.to_json(),
         "timepoint_ms": 0,
+        "members": [{"replicate": 0}, {"replicate": 1}],
         "metrics": {"test_auroc": 0.9},
         "vitals": [channel_std("RFP1", 1.0).record()],
     }
@@ -109,9 +112,19 @@ class Logged:
         return f"models:/{self.model_id}"
 
 
+@cache
+def _empty_database() -> bytes:
+    """MLflow's own tables: making them takes seconds, copying them none."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+        return path.read_bytes()
+
+
 @contextmanager
 def database(folder: Path, scheme: str = "normgate+sqlite") -> Iterator[MlflowClient]:
     """A tracking database and its registry, as a process without a server has them."""
+    (folder / "mlflow.db").write_bytes(_empty_database())
     uri = f"sqlite:///{folder}/mlflow.db"
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
@@ -136,3 +149,50 @@ def log_folder(client: MlflowClient, bundle: Path, *, ready: bool = True) -> Log
     if ready:
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return Logged(model.model_id, run_id, model.artifact_location)
+
+
+def trained_bundle(folder: Path, spec: Spec = RIGHT) -> Path:
+    """Write a bundle by the engine itself, of a network that was never fitted."""
+    import torch
+
+    from normgate.engine.bundle import write_bundle as write
+    from normgate.engine.card import Card, MemberCard
+    from normgate.families.plate.bundled import PlateBundles
+
+    member = MemberCard(
+        replicate=0,
+        seed=0,
+        train_groups=("B02",),
+        validation_groups=("B03",),
+        test_groups=("B04",),
+        temperature=1.5,
+        metrics={"test_auroc": 0.9},
+    )
+    card = Card(
+        family="plate",
+        preset="rescue",
+        settings={"model": {"backbone": "demo", "width": 1.0, "dropout": 0.0}},
+        classes=("WT", "APP"),
+        positive="APP",
+        geometry=GEOMETRY.to_json(),
+        timepoint_ms=0,
+        spec_digest=spec_digest(spec),
+        applied_fingerprint=expected_fingerprint(spec, GEOMETRY),
+        members=(member,),
+        metrics={"test_auroc": 0.9},
+        vitals=(channel_std("RFP1", 1.0).record(),),
+        code_version="0",
+        created="2026-01-01T00:00:00Z",
+    )
+    torch.manual_seed(0)
+    family = PlateBundles()
+    write(
+        folder,
+        family=family,
+        spec=spec,
+        provenance=None,
+        card=card,
+        states=[family.network(spec, card).state_dict()],
+        golden_raw=torch.randint(900, 9000, (2, 3, 8, 8)).to(torch.uint16),
+    )
+    return folder

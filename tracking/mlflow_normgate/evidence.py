@@ -173,7 +173,14 @@ class _Reader:
             return None
 
 
-_UNREADABLE = (NormgateError, ValueError, KeyError, TypeError, RecursionError)
+_UNREADABLE = (
+    NormgateError,
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def _read_bundle(found: Evidence, files: Mapping[str, ModelFile]) -> Evidence:
@@ -196,6 +203,8 @@ def _read_bundle(found: Evidence, files: Mapping[str, ModelFile]) -> Evidence:
             "The probe of this spec", lambda: _expected(spec, raw_card)
         )
     members = tuple(_members(reader))
+    if raw_card and len(raw_card.get("members", ())) != len(members):
+        problems.append("The card and the weights differ in their number of members.")
     broken = reader.attempt(MANIFEST, lambda: tuple(manifest_problems(bundle)))
     return replace(
         found,
@@ -247,11 +256,9 @@ def _member(path: str, reader: _Reader) -> Member:
 def _card(raw: Parsed) -> Card:
     if raw.get("format") != CARD_FORMAT:
         raise ValueError(f"its format is not {CARD_FORMAT}")
-    metrics = {
-        str(key): float(value)
-        for key, value in dict(raw["metrics"]).items()
-        if isinstance(value, int | float) and not math.isinf(value)
-    }
+    metrics = {str(key): float(value) for key, value in raw["metrics"].items()}
+    if any(map(math.isinf, metrics.values())):
+        raise ValueError("one of its metrics is infinite")
     if len(raw["vitals"]) > MAX_VITALS:
         raise ValueError(f"it lists more than {MAX_VITALS} vitals")
     vitals = (vital_from_record(record) for record in raw["vitals"])
