@@ -174,6 +174,25 @@ def test_a_finished_parent_keeps_its_children(place: Place) -> None:
     assert tag(second, mlruns.REUSES_TAG) == first.run_id
 
 
+def test_a_parent_with_other_settings_finds_the_same_finished_child(
+    place: Place,
+) -> None:
+    with (
+        parent_run(place, "train", SETTINGS) as first,
+        child_run(first, "replicate 0", "r0") as done,
+    ):
+        pass
+    more = identity_of("train", {"preset": "rescue", "replicates": 10})
+    with (
+        parent_run(place, "train", more) as second,
+        child_run(second, "replicate 0", "r0") as skipped,
+        child_run(second, "replicate 0, deployed", "r0") as other,
+    ):
+        assert skipped.finished
+        assert skipped.run_id == done.run_id
+        assert not other.finished
+
+
 def test_the_run_of_mlflow_run_is_adopted_and_only_by_one_process(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

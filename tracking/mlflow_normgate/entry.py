@@ -117,8 +117,8 @@ def configure_logging() -> None:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
-    for chatty in ("alembic", "mlflow.store.db.utils", "urllib3", "matplotlib"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for chatty in ("alembic", "mlflow.store.db.utils", "matplotlib", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
 def open_place() -> Place:

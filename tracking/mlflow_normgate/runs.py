@@ -1,6 +1,7 @@
 """One MLflow run per identity, opened, resumed and ended truthfully.
 
-A run's identity is a digest of its settings, kept as tag `normgate.identity`.
+A run's identity is a digest of its name and settings, kept as tag
+`normgate.identity`.
 
 - A **parent** that `mlflow run` created (MLFLOW_RUN_ID) is adopted. Otherwise an
   unfinished parent of the same identity is opened again; after a finished one, a new
@@ -89,14 +90,16 @@ def child_run(
 
     Args:
         parent: The run that this is a part of.
-        name: What the child is called in the UI.
-        identity: Digest of the child's own settings; the parent's are added here.
+        name: What the child is called in the UI; a part of its identity.
+        identity: Digest of everything that makes the child's result, data included:
+            the parent's settings are not added, so that a parent with more
+            replicates finds those that are finished.
         tags: Marks of the child.
 
     Raises:
         TrackingError: A live process has the same child open.
     """
-    whole = hashlib.sha256(f"{parent.identity}/{identity}".encode()).hexdigest()
+    whole = hashlib.sha256(f"{name}\n{identity}".encode()).hexdigest()
     run = open_child(parent, name, whole, tags or {})
     with _ending(run):
         yield run
