@@ -8,21 +8,25 @@ import mlflow
 import pytest
 from click.testing import CliRunner
 from entrypoints.index import main
+from tests.tracking.bundle_files import database
 
 from normgate.plates.demo import DemoSettings, write_demo
 from normgate.plates.schema import read_plate_csv
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with database(tmp_path):
+        yield
 
 
 def test_the_demo_is_indexed_and_logged(tmp_path: Path) -> None:

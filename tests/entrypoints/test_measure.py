@@ -8,22 +8,25 @@ import mlflow
 import pytest
 from click.testing import CliRunner
 from entrypoints.measure import main
+from tests.tracking.bundle_files import database
 
 from normgate.contract import read_spec, spec_digest
 from normgate.plates.demo import DemoSettings, write_demo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    return write_demo(tmp_path / "demo", DemoSettings(plates=1, rows=1))
+    with database(tmp_path):
+        yield write_demo(tmp_path / "demo", DemoSettings(plates=1, rows=1))
 
 
 def test_a_spec_is_written_and_logged(tmp_path: Path) -> None:

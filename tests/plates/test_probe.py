@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +13,17 @@ import numpy as np
 import pytest
 import tifffile
 
-from normgate.contract import Channel, Clip, Rescale, Scale, Spec, Standardize
-from normgate.errors import FingerprintMismatch
+from normgate.contract import (
+    Channel,
+    Clip,
+    Mask,
+    Rescale,
+    Scale,
+    Spec,
+    Standardize,
+    StandardizeSample,
+)
+from normgate.errors import FingerprintMismatch, SpecError
 from normgate.plates import probe
 from normgate.plates.geometry import Geometry
 from normgate.plates.load import Loader, PlaneKey, Planes, Site, Units
@@ -196,6 +207,22 @@ def test_types_may_be_mixed() -> None:
     assert probe.verify(Loader(Spec(channels=(floats, *spec.channels)), TILES, 0))
 
 
+def test_steps_measured_on_each_sample_are_probed_too() -> None:
+    step = StandardizeSample(
+        scope="channel", fit_mask=Mask(), apply_mask=Mask(), outside="keep", eps=0,
+        eps_placement="add", degenerate="zeros", ddof=0,
+    )  # fmt: skip
+    own = Channel(name="HALO", input="uint16", steps=(step,))
+    spec = Spec(channels=(channel("RFP1"), own))
+    assert probe.verify(Loader(spec, TILES, 0))
+    with pytest.raises(FingerprintMismatch, match="in HALO"):
+        probe.verify(
+            Applies(spec, TILES, 0, Spec(channels=(SPEC.channels[0], SPEC.channels[1])))
+        )
+    with pytest.raises(SpecError):
+        probe.expected_fingerprint(spec, TILES)
+
+
 def test_fingerprints_tell_specs_and_geometries_apart() -> None:
     prints = {probe.expected_fingerprint(SPEC, geometry) for geometry in GEOMETRIES}
     prints.add(probe.expected_fingerprint(masked_like_halo(), TILES))
@@ -244,3 +271,24 @@ def test_the_fingerprint_is_a_promise() -> None:
 
 
 GOLDEN = "c69b64be100f881b77e8b52f5af42e2756daa21092600b13af9b1e784fb5d986"
+
+
+def test_a_server_without_imaging_readers_knows_what_is_expected() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'numba', 'tifffile', 'scipy', 'pandera'):\n"
+        "    sys.modules[name] = None\n"
+        "from normgate.contract import Channel, Clip, Spec\n"
+        "from normgate.plates.geometry import Geometry\n"
+        "from normgate.plates.probe import expected_fingerprint\n"
+        "step = Clip(low=963, high=9016)\n"
+        "spec = Spec(channels=(Channel(name='A', input='uint16', steps=(step,)),))\n"
+        "geometry = Geometry(kind='tile', window=32, size=24)\n"
+        "sys.stdout.write(expected_fingerprint(spec, geometry))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    steps = (Clip(low=963, high=9016),)
+    spec = Spec(channels=(Channel(name="A", input="uint16", steps=steps),))
+    assert run.stdout == probe.verify(Loader(spec, TILES, 0))

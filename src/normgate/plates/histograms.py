@@ -80,11 +80,12 @@ def _draw_after(axes: Axes, channel: Channel, counts: IntegerHistogram) -> None:
     axes.set_ylabel("pixels")
 
 
-def _bins(values: NDArray[Any]) -> NDArray[np.float64] | int:
+def _bins(values: NDArray[Any]) -> list[float] | int:
     """A bin a value where there are few, since other widths would show false combs."""
     distinct = np.unique(values).astype(np.float64)
     if not 1 < len(distinct) <= FEW:
         return BINS
     between = (distinct[1:] + distinct[:-1]) / 2
     first, last = distinct[1] - distinct[0], distinct[-1] - distinct[-2]
-    return np.r_[distinct[0] - first / 2, between, distinct[-1] + last / 2]
+    edges = [distinct[0] - first / 2, *between, distinct[-1] + last / 2]
+    return [float(edge) for edge in edges]
