@@ -4,7 +4,6 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 from tests.tracking.bundle_files import (
@@ -21,6 +20,7 @@ from mlflow_normgate.registry import bound_contract
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import click
     from mlflow import MlflowClient
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -76,7 +76,9 @@ def test_a_servers_refusal_reaches_every_client(
     bind_contract(name, CONTRACT, "first")
     for number, spec in enumerate((WRONG, RIGHT)):
         logged = log_folder(client, write_bundle(tmp_path / str(number), spec))
-        found = client.create_model_version(name, logged.source, logged.run_id)
+        found = client.create_model_version(
+            name, logged.source, logged.run_id, model_id=logged.model_id
+        )
         assert found.tags[reserved.EVIDENCE] == "complete"
     for prefix in ("api", "ajax-api"):
         status, answer = post(
