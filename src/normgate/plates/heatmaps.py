@@ -93,14 +93,16 @@ def _label_wells(axes: Axes, rows: int, columns: int) -> None:
 
 
 def _outline_controls(axes: Axes, wells: pd.DataFrame) -> None:
+    """Solid for disease, dotted for healthy; a white line below shows on dark wells."""
     for row in wells[wells["role"] != TREATED].to_dict("records"):
-        axes.add_patch(
-            Rectangle(
-                (row["column"] - 1.42, row["row"] - 1.42), 0.84, 0.84, fill=False,
-                edgecolor=INK, linewidth=1.1,
-                linestyle="-" if row["role"] == DISEASE else (0, (1.2, 1.0)),
-            )
-        )  # fmt: skip
+        style = "-" if row["role"] == DISEASE else (0, (1.2, 1.0))
+        for colour, width, line in (("white", 2.4, "-"), (INK, 1.1, style)):
+            axes.add_patch(
+                Rectangle(
+                    (row["column"] - 1.4, row["row"] - 1.4), 0.8, 0.8, fill=False,
+                    edgecolor=colour, linewidth=width, linestyle=line,
+                )
+            )  # fmt: skip
 
 
 def _control_keys(analysis: Analysis, plate: pd.Series[Any]) -> list[Any]:
