@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.workspace_context import WorkspaceContext
 from tests.tracking.bundle_files import (
     CONTRACT,
     RIGHT,
@@ -28,7 +29,7 @@ from tests.tracking.bundle_files import (
 from mlflow_normgate import gating, reserved
 from mlflow_normgate.mark import is_marked, mark
 from mlflow_normgate.reserved import contract_tag
-from mlflow_normgate.store import GatedStore, build
+from mlflow_normgate.store import GatedStore, GatedWorkspaceStore, build
 from normgate.contract import spec_digest
 
 if TYPE_CHECKING:
@@ -398,3 +399,18 @@ for registry in (handlers._model_registry_store_registry, _get_store_registry())
 assert mlflow_normgate.store.READ_REPLICA == replica
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_workspaces_are_gated_too(
+    client: MlflowClient,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong, _ = register(client, name, tmp_path, WRONG)
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+    with WorkspaceContext("default"):
+        store = build(client._registry_uri)
+        assert isinstance(store, GatedWorkspaceStore)
+        with refusal():
+            store.set_registered_model_alias(name, "champion", wrong)
