@@ -1,0 +1,62 @@
+"""Metrics on cases whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from normgate.families.plate.metrics import (
+    calibration_error,
+    fitted_temperature,
+    nll,
+    scores,
+)
+
+CLASSES = ("WT", "APP")
+
+
+def logits_of(p: np.ndarray) -> np.ndarray:
+    return np.stack([np.zeros_like(p), np.log(p / (1 - p))], axis=1)
+
+
+def test_scores_of_a_small_case() -> None:
+    p = np.array([0.1, 0.4, 0.35, 0.8])
+    labels = np.array([0, 0, 1, 1])
+    found = scores(logits_of(p), labels, np.array(list("abcc")), CLASSES)
+    assert found["auroc"] == pytest.approx(0.75)
+    assert found["well_auroc"] == pytest.approx(1.0)
+    assert found["accuracy"] == pytest.approx(0.75)
+    assert found["p_APP"] == pytest.approx((0.35 + 0.8) / 2)
+    assert found["p_WT"] == pytest.approx(0.25)
+    assert found["nll"] == pytest.approx(
+        -np.log([0.9, 0.6, 0.35, 0.8]).mean(), rel=1e-9
+    )
+
+
+def test_one_class_alone_has_no_auroc() -> None:
+    found = scores(np.zeros((3, 2)), np.ones(3, int), np.array(list("abc")), CLASSES)
+    assert np.isnan(found["auroc"])
+    assert np.isnan(found["p_WT"])
+
+
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
+def test_the_temperature_that_made_the_labels_is_found(true: float) -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 2, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-honest))).astype(int)
+    logits = np.stack([np.zeros_like(honest), honest * true], axis=1)
+    assert fitted_temperature(logits, labels) == pytest.approx(true, rel=0.08)
+
+
+def test_calibration_error_is_zero_for_honest_and_large_for_boasting() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.05, 0.95, 50_000)
+    labels = (rng.random(50_000) < p).astype(int)
+    honest = np.stack([1 - p, p], axis=1)
+    assert calibration_error(honest, labels) < 0.01
+    boasting = np.where(honest > 0.5, 0.99, 0.01)
+    assert calibration_error(boasting, labels) > 0.2
+
+
+def test_a_certain_error_is_finite() -> None:
+    assert nll(np.array([[1.0, 0.0]]), np.array([1])) < 1000
