@@ -9,8 +9,6 @@ Axes: c channel, then those of one plane, usually h height and w width.
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -21,9 +19,10 @@ from normgate.transform import kernels
 from normgate.transform.channel import Apply, Gather, channel_apply
 from normgate.transform.sample import Values, check_scopes, transform_sample
 from normgate.transform.table import first_value, refuse_non_finite
+from normgate.transform.threads import shared_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,9 +55,7 @@ class Normalizer:
         self._forms = tuple(normal_form(channel) for channel in spec.channels)
         check_scopes(self._forms, spec.names)
         self._fixed = tuple(map(_fixed_apply, spec.channels, self._forms))
-        self._measured = tuple(
-            c for c, apply in enumerate(self._fixed) if apply is None
-        )
+        self._groups = _groups(self._forms)
 
     def __call__(
         self,
@@ -98,19 +95,31 @@ class Normalizer:
 
     def _measure(
         self, pixels: list[NDArray[Any]], results: list[NDArray[np.float32]]
-    ) -> Iterator[tuple[int, Apply]]:
-        """Yield tables for this sample; float32 channels are written at once."""
-        if not self._measured:
-            return
-        names = [self.spec.names[c] for c in self._measured]
-        forms = [self._forms[c] for c in self._measured]
-        sample = [self._values(c, pixels[c]) for c in self._measured]
+    ) -> list[tuple[int, Apply]]:
+        """Return this sample's tables; float32 channels are written at once."""
+
+        def measure(group: tuple[int, ...]) -> list[tuple[int, Apply]]:
+            return self._measure_group(group, pixels, results)
+
+        return [found for one in self._map(measure, self._groups) for found in one]
+
+    def _measure_group(
+        self,
+        group: tuple[int, ...],
+        pixels: list[NDArray[Any]],
+        results: list[NDArray[np.float32]],
+    ) -> list[tuple[int, Apply]]:
+        names = [self.spec.names[c] for c in group]
+        forms = [self._forms[c] for c in group]
+        sample = [self._values(c, pixels[c]) for c in group]
+        tables: list[tuple[int, Apply]] = []
         after = transform_sample(forms, sample, names)
-        for c, before, y in zip(self._measured, sample, after, strict=True):
+        for c, before, y in zip(group, sample, after, strict=True):
             if before.counts is None:
                 results[c][:] = y
             else:
-                yield c, _sample_table(self._forms[c], before, y)
+                tables.append((c, _sample_table(self._forms[c], before, y)))
+        return tables
 
     def _values(self, c: int, pixels: NDArray[Any]) -> Values:
         """Return a channel's values: those that occur, or all where they are floats."""
@@ -118,8 +127,9 @@ class Normalizer:
             if not kernels.all_finite(pixels):
                 _refuse_non_finite(pixels, self.spec.names[c])
             return Values(pixels.astype(np.float64), None)
+        alone = len(self._groups) == 1
         parts = [pixels[part] for part in self._parts(pixels.size)]
-        counts = np.sum(self._map(_counts, parts), axis=0)
+        counts = np.sum(self._map(_counts, parts if alone else [pixels]), axis=0)
         occurring = np.flatnonzero(counts)
         first = first_value(self._forms[c].input)
         return Values((occurring + first).astype(np.float64), counts[occurring])
@@ -158,29 +168,6 @@ class Normalizer:
                 )
 
 
-def shared_out(
-    function: Callable[[_Item], _Result], items: list[_Item], threads: int
-) -> list[_Result]:
-    """Map with the calling thread and others; whoever is free takes the next item."""
-    results: dict[int, _Result] = {}
-    waiting = deque(enumerate(items))
-
-    def work() -> None:
-        while waiting:
-            try:
-                place, item = waiting.popleft()
-            except IndexError:
-                return
-            results[place] = function(item)
-
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(work) for _ in range(threads - 1)]
-        work()
-        for other in others:
-            other.result()
-    return [results[place] for place in range(len(items))]
-
-
 def _fixed_apply(channel: Channel, form: ChannelForm) -> Apply | None:
     if not form.fixed:
         return None
@@ -188,6 +175,14 @@ def _fixed_apply(channel: Channel, form: ChannelForm) -> Apply | None:
         return channel_apply(form)
     except SpecError as error:
         raise SpecError(f"channel {channel.name!r}: {error}") from error
+
+
+def _groups(forms: Sequence[ChannelForm]) -> list[tuple[int, ...]]:
+    """Return the channels with per-sample steps, those measured together as one."""
+    measured = tuple(c for c, form in enumerate(forms) if not form.fixed)
+    steps = [op for form in forms for op in form.operations]
+    together = any(getattr(step, "scope", None) == "image" for step in steps)
+    return [measured] if together else [(c,) for c in measured]
 
 
 def _sample_table(

@@ -137,8 +137,11 @@ def refuse_non_finite(x: NDArray[np.float32]) -> None:
 def apply_operations(
     operations: Sequence[FixedOperation], x: NDArray[np.generic]
 ) -> NDArray[np.float64]:
-    """Apply fixed operations in binary64; the last rounding is the caller's."""
-    values = x.astype(np.float64)
+    """Apply fixed operations in binary64; the last rounding is the caller's.
+
+    Without operations, x itself may be returned.
+    """
+    values = x.astype(np.float64, copy=False)
     for operation in operations:
         if isinstance(operation, ClampAffine):
             values = clamp_affine(operation, values)

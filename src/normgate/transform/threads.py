@@ -1,0 +1,36 @@
+"""Sharing work out to threads, for kernels that release the interpreter lock."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def shared_out(
+    function: Callable[[_Item], _Result], items: list[_Item], threads: int
+) -> list[_Result]:
+    """Map with the calling thread and others; whoever is free takes the next item."""
+    results: dict[int, _Result] = {}
+    waiting = deque(enumerate(items))
+
+    def work() -> None:
+        while waiting:
+            try:
+                place, item = waiting.popleft()
+            except IndexError:
+                return
+            results[place] = function(item)
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
+    return [results[place] for place in range(len(items))]
