@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from normgate.contract import InputType
-    from normgate.plates.measure import MeasureSettings
+    from normgate.plates.measure_settings import MeasureSettings
     from normgate.plates.tally import Progress
 
 Histogram = IntegerHistogram | FloatHistogram
