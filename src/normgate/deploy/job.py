@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from normgate.contract.files import write_atomic
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = "normgate.deploy/1"
 NAME = "deploy.json"
 LOCK = ".deploy.lock"
+LEFTOVERS = (".deploy.json.*", ".quarantine.csv.*", "*/.part-*")
 
 Pins = dict[str, Any]
 """A JSON document: nested dicts of strings and numbers."""
@@ -100,7 +102,7 @@ def locked(out: Path) -> Iterator[None]:
                 f"another process is deploying into {out}; "
                 "wait for it, or give another out folder"
             ) from reason
-        for leftover in (*out.glob(".*.csv.*"), *out.glob("*/.part-*")):
+        for leftover in chain.from_iterable(map(out.glob, LEFTOVERS)):
             leftover.unlink(missing_ok=True)
         yield
 
