@@ -167,6 +167,13 @@ def test_writing_again_replaces_the_bundle_whole(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
 
 
+def test_the_same_model_is_written_to_the_same_bytes(folder: Path) -> None:
+    again = folder.with_name("again")
+    bundles.write(again)
+    for path in (p for p in folder.rglob("*.*") if p.is_file()):
+        assert path.read_bytes() == (again / path.relative_to(folder)).read_bytes()
+
+
 def test_a_card_round_trips() -> None:
     card = bundles.card()
     again = parse_card(card.to_json())

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from normgate.contract import (
@@ -36,6 +35,7 @@ from normgate.contract import (
 from normgate.engine import manifest
 from normgate.engine.card import Card, parse_card
 from normgate.engine.ensemble import Ensemble
+from normgate.engine.weights import weights_bytes
 from normgate.errors import BundleError, NormgateError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def write_bundle(
     scratch = folder.parent / f".{folder.name}.tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     for index, state in enumerate(states):
-        data = save(_contiguous(state), metadata=_binding(card, index))
+        data = weights_bytes(state, _binding(card, index))
         write_atomic(scratch / _member_path(index), data)
     write_atomic(scratch / "spec.json", to_json(spec))
     if provenance is not None:
@@ -226,8 +226,8 @@ def _ensemble(
 
 @torch.inference_mode()
 def _golden(ensemble: Ensemble, raw_nchw: Tensor) -> bytes:
-    tensors = {_RAW: raw_nchw.contiguous(), "logits_rnk": ensemble(raw_nchw)}
-    return bytes(save(tensors, metadata={"format": "normgate.golden/1"}))
+    tensors = {_RAW: raw_nchw, "logits_rnk": ensemble(raw_nchw)}
+    return weights_bytes(tensors, {"format": "normgate.golden/1"})
 
 
 @torch.inference_mode()
@@ -248,10 +248,6 @@ def _check_golden(folder: Path, ensemble: Ensemble) -> None:
             f"was written (more than {GOLDEN_TOLERANCE:g} apart); this installation of "
             "torch computes something else, so compare its version with the card's"
         )
-
-
-def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.detach().cpu().clone() for key, value in state.items()}
 
 
 def _member_path(index: int) -> str:

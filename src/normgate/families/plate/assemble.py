@@ -1,4 +1,4 @@
-"""Fitted replicates to one bundle: card, headline metrics, worst vitals, golden counts."""
+"""Fitted replicates to one bundle: card, metrics, worst vitals, golden counts."""
 
 from __future__ import annotations
 

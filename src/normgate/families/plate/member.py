@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from normgate.contract import write_atomic
 from normgate.engine.card import MemberCard, parse_member
 from normgate.engine.loop import fit, fit_identity
+from normgate.engine.weights import weights_bytes
 from normgate.families.plate.metrics import fitted_temperature
 from normgate.families.plate.split import split_of
 from normgate.families.plate.task import PlateTask
@@ -149,7 +149,7 @@ def _metrics(
 
 
 def _write(path: Path, identity: str, member: Member) -> None:
-    tensors = {f"model.{key}": x.contiguous() for key, x in member.state.items()}
+    tensors = {f"model.{key}": value for key, value in member.state.items()}
     tensors["test_at"] = torch.from_numpy(member.test_at)
     tensors["test_logits"] = torch.from_numpy(member.test_logits)
     about = {
@@ -158,7 +158,7 @@ def _write(path: Path, identity: str, member: Member) -> None:
         "vitals": json.dumps([vital.record() for vital in member.vitals]),
         "history": json.dumps(member.history),
     }
-    write_atomic(path, save(tensors, metadata=about))
+    write_atomic(path, weights_bytes(tensors, about))
 
 
 def _read(path: Path, identity: str) -> Member | None:
