@@ -55,7 +55,7 @@ def folds_of(
         if found < folds:
             raise DataError(
                 f"class {name} has {found} split groups (wells), but {folds} folds "
-                "need one each; give more wells of it, or fewer folds"
+                "need one each; give more wells of it, or fewer folds (at least 3)"
             )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     fold = np.empty(len(labels), dtype=np.int64)
