@@ -154,13 +154,7 @@ def record_parent(
             for model in models
         }
     )
-    lines = [
-        f"{model.name} version {model.version}: AUROC "
-        f"{model.card.metrics['test_auroc']:.3f} +- "
-        f"{model.card.metrics['test_auroc_std']:.3f} on wells that each of "
-        f"{len(model.card.members)} replicates had not seen"
-        for model in models
-    ]
+    lines = [_sentence(model) for model in models]
     lines += closing
     listed = "\n".join(f"- {line}" for line in lines)
     parent.tracker.note(f"{table}\n\n{listed}\n\n{spec_table(request.spec)}")
@@ -168,6 +162,15 @@ def record_parent(
     for line in lines:
         _logger.info("  %s", line)
     _logger.info("  figures of the training: %s", request.out / "figures")
+
+
+def _sentence(model: Trained) -> str:
+    metrics, count = model.card.metrics, len(model.card.members)
+    spread = f" +- {metrics['test_auroc_std']:.3f} (std)" if count > 1 else ""
+    return (
+        f"{model.name} version {model.version}: AUROC {metrics['test_auroc']:.3f}"
+        f"{spread} of {count} replicates on wells that each had not seen"
+    )
 
 
 def _normalization(
