@@ -23,7 +23,7 @@ from _plate_record import (
 )
 
 from mlflow_normgate.bundles import log_bundle
-from mlflow_normgate.datasets import file_digest
+from mlflow_normgate.datasets import file_digest, log_plate_csv
 from mlflow_normgate.entry import run_entry
 from mlflow_normgate.runs import child_run
 from normgate.contract import write_atomic
@@ -64,6 +64,7 @@ def train(entry: str, preset: str, options: dict[str, Any]) -> None:
         request = parse(preset, options)
         data = request.data or _demonstration(request.out)
         places = sites(read_plate_csv(data), data)
+        log_plate_csv(parent.tracker, data, "training")
         models = [
             train_model(parent, request, data, places, timepoint)
             for timepoint in request.timepoints

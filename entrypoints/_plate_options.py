@@ -66,6 +66,9 @@ def plate_options(preset: str) -> Callable[[_Command], _Command]:
         click.option(
             "--backbone", default="demo", help="Or resnet10, resnet18, timm:<n>."
         ),
+        click.option(
+            "--intensity-jitter", default=0.0, help="Random gain and offset; 0 is off."
+        ),
         click.option("--geometry", default="tile", help="site, tile or cell."),
         click.option("--window", default=32, help="Pixels cut out; not for site."),
         click.option("--size", default=32, help="Pixels that the network sees."),
@@ -124,7 +127,11 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
         timepoints=times or (None,),
         replicates=options["replicates"],
         folds=options["folds"],
-        model=ModelSettings(backbone=options["backbone"], dropout=options["dropout"]),
+        model=ModelSettings(
+            backbone=options["backbone"],
+            dropout=options["dropout"],
+            intensity_jitter=options["intensity_jitter"],
+        ),
         fit=FitSettings(
             epochs=options["epochs"],
             seed=options["seed"],

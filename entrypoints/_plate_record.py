@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from mlflow_normgate.datasets import log_plate_csv
-from mlflow_normgate.tracker import MlflowTracker
 from normgate.contract import short_digest, spec_digest, to_json, write_atomic
 from normgate.families.plate import figures
 from normgate.families.plate.assemble import FAMILY, held_out
@@ -84,8 +83,7 @@ def record_begin(
             "quarantined": len(plan.units.quarantined),
         }
     )
-    if isinstance(tracker, MlflowTracker):
-        log_plate_csv(tracker, data, "training")
+    log_plate_csv(tracker, data, "training")
     _normalization(tracker, request, plan, folder)
     _quarantine(tracker, plan, folder)
     tracker.note(f"{plan.name}, training.\n\n{spec_table(plan.spec)}")
@@ -187,7 +185,7 @@ def _normalization(
     figures.histograms(histogram, plan.spec, plan.units)
     figures.montage(units, plan.units, plan.classes)
     tracker.artifact(histogram, "normalization")
-    tracker.image(units, f"units_{plan.name}", step=0)
+    tracker.image(units, "units", step=0)
 
 
 def _quarantine(tracker: Tracker, plan: Plan, folder: Path) -> None:

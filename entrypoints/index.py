@@ -10,7 +10,6 @@ import click
 
 from mlflow_normgate.datasets import log_plate_csv
 from mlflow_normgate.entry import run_entry
-from mlflow_normgate.tracker import MlflowTracker
 from normgate.plates.index import IndexSettings, Layout, index
 from normgate.plates.parameters import whole_numbers
 from normgate.plates.progress import LoggedProgress
@@ -59,8 +58,7 @@ def main(
         indexed = index(settings, LoggedProgress("indexed", "files"))
         for finding in indexed.findings:
             logger.warning("%s", finding.sentence)
-        if isinstance(run.tracker, MlflowTracker):
-            log_plate_csv(run.tracker, out, "index")
+        log_plate_csv(run.tracker, out, "index")
         run.tracker.artifact(out, "plates")
         run.tracker.metrics(indexed.figures, 0)
         run.tracker.note(indexed.note)

@@ -10,7 +10,6 @@ import click
 
 from mlflow_normgate.datasets import log_plate_csv
 from mlflow_normgate.entry import run_entry
-from mlflow_normgate.tracker import MlflowTracker
 from normgate.plates.measure import MeasureSettings, Then, imported, measure
 from normgate.plates.measured import write_measured, write_spec
 from normgate.plates.parameters import (
@@ -66,8 +65,7 @@ def main(
             workers=workers,
         )
         frame = read_plate_csv(data)
-        if isinstance(run.tracker, MlflowTracker):
-            log_plate_csv(run.tracker, data, "measure")
+        log_plate_csv(run.tracker, data, "measure")
         if from_percentiles:
             found = imported(Path(from_percentiles), frame, data, settings)
             report = write_spec(*found, out)

@@ -136,7 +136,9 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
         read_spec(tmp_path / "nothing.json")
 
 
-@pytest.mark.parametrize("name", ["plate_3ch", "plate_6ch"])
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "contracts").glob("*.json"))
+)
 def test_every_contract_in_the_project_is_valid(name: str) -> None:
     path = ROOT / "contracts" / f"{name}.json"
     contract = read_contract(path)

@@ -34,7 +34,8 @@ with run_entry("work", {"name": "a b", "lr": 0.001}) as run:
 LOOP = """
     for step in range(600):
         run.tracker.metrics({"loss": 1 / (step + 1)}, step)
-        Path("step").write_text(str(step))
+        Path("next").write_text(str(step))
+        Path("next").replace("step")
         time.sleep(0.05)
 """
 PROJECT = """

@@ -10,12 +10,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from mlflow_normgate.tracker import MlflowTracker
 from normgate.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlflow_normgate.tracker import MlflowTracker
+    from normgate.tracker import Tracker
 
 SHA256_TAG = "normgate.sha256"
 CONTEXT_TAG = "mlflow.data.context"
@@ -35,11 +36,11 @@ def file_digest(path: Path) -> str:
         raise DataError(f"{path} can't be read: {error}") from error
 
 
-def log_plate_csv(tracker: MlflowTracker, path: Path, context: str) -> str:
+def log_plate_csv(tracker: Tracker, path: Path, context: str) -> str:
     """Log a plate table as an input of a run.
 
     Args:
-        tracker: The run's tracker.
+        tracker: The run's tracker; only MLflow's keeps data sets.
         path: The plate CSV.
         context: What the run uses it for: `training`, `deploy`, ...
 
@@ -50,6 +51,9 @@ def log_plate_csv(tracker: MlflowTracker, path: Path, context: str) -> str:
         DataError: The file can't be read.
     """
     digest = file_digest(path)
+    tracker.tags({f"normgate.dataset.{context}": digest})
+    if not isinstance(tracker, MlflowTracker):
+        return digest
     with path.open("rb") as lines:
         rows = max(sum(1 for line in lines if line.strip()) - 1, 0)
     tracker.dataset(
@@ -62,5 +66,4 @@ def log_plate_csv(tracker: MlflowTracker, path: Path, context: str) -> str:
         },
         {CONTEXT_TAG: context, SHA256_TAG: digest},
     )
-    tracker.tags({f"normgate.dataset.{context}": digest})
     return digest

@@ -15,7 +15,6 @@ from mlflow.exceptions import MlflowException
 from mlflow_normgate import reserved
 from mlflow_normgate.datasets import log_plate_csv
 from mlflow_normgate.registry import models_under_contract, resolve
-from mlflow_normgate.tracker import MlflowTracker
 from normgate.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ def log_inputs(run: Run, promoted: Sequence[Promoted], data: Path) -> None:
     Raises:
         DataError: If the CSV can't be read.
     """
-    if isinstance(run.tracker, MlflowTracker):
-        log_plate_csv(run.tracker, data, "deploy")
+    log_plate_csv(run.tracker, data, "deploy")
     for one in promoted:
         run.tracker.params(
             {

@@ -12,7 +12,7 @@ from tests.families.plate.simulated import spec
 
 from normgate.families.plate.settings import ModelSettings
 from normgate.families.plate.split import folds_of, split_of
-from normgate.families.plate.task import PlateTask, turned
+from normgate.families.plate.task import PlateTask, jittered, turned
 
 if TYPE_CHECKING:
     from normgate.families.plate.data import PlateUnits
@@ -67,3 +67,17 @@ def test_the_eight_symmetries_are_all_different_and_keep_every_pixel() -> None:
     for one in all_eight:
         assert np.array_equal(np.sort(one[0].ravel()), np.sort(unit[0, 0].ravel()))
     assert torch.equal(all_eight[0], unit[0])
+
+
+def test_intensity_is_left_alone_unless_it_is_asked_for() -> None:
+    units = torch.randn(4, 3, 8, 8)
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    assert jittered(units, 0.0, generator) is units
+    assert torch.equal(generator.get_state(), before)
+    changed = jittered(units, 0.2, generator)
+    gain = (changed - changed.mean((2, 3), keepdim=True)).std((2, 3)) / units.std(
+        (2, 3)
+    )
+    assert torch.all((gain - 1).abs() <= 0.2 + 1e-5)
+    assert gain.std() > 0.01

@@ -20,6 +20,9 @@ class ModelSettings:
     """Factor on the channels of resnet10 and resnet18, 0.125 to 4."""
     dropout: float = 0.2
     """Share of features dropped before the last layer, 0 up to but not 1."""
+    intensity_jitter: float = 0.0
+    """Largest random gain and offset of a training unit's channel, 0 to 1; off at 0,
+    for brightness is what is measured."""
 
     def __post_init__(self) -> None:
         """Refuse a network that can't be built.
@@ -33,6 +36,7 @@ class ModelSettings:
             expected = f"{', '.join(known)} or timm:<name>"
             raise SettingsError(f"backbone is {self.backbone!r}, expected {expected}")
         between("width", self.width, 0.125, 4.0)
+        between("intensity_jitter", self.intensity_jitter, 0.0, 1.0)
         if not 0 <= self.dropout < 1:
             raise SettingsError(
                 f"dropout is {self.dropout}, expected a share from 0 up to but not 1"
@@ -93,7 +97,7 @@ PRESETS: dict[str, Preset] = {
         classes=_TREATED,
         genotype="APP",
         spec="plate_6ch.json",
-        contract="plate_6ch.json",
+        contract="plate_6ch_treatment.json",
         per_timepoint=False,
     ),
     "wt": Preset(
@@ -102,7 +106,7 @@ PRESETS: dict[str, Preset] = {
         classes=_TREATED,
         genotype="WT",
         spec="plate_6ch.json",
-        contract="plate_6ch.json",
+        contract="plate_6ch_treatment.json",
         per_timepoint=False,
     ),
 }

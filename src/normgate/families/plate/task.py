@@ -1,7 +1,8 @@
 """One replicate of the plate family as a task: classify units by their well's class.
 
-Class-weighted cross-entropy; augmentation by the eight symmetries of the square only,
-for brightness is what is measured. Axes: n units, k classes, c channels, y, x.
+Class-weighted cross-entropy; augmentation by the eight symmetries of the square, and by
+a change of intensity only where it was asked for, since brightness is what is measured.
+Axes: n units, k classes, c channels, y, x.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class PlateTask:
         self.batch_size = min(batch_size, len(parts.train))
         self.monitor = Monitor("nll", larger_is_better=False)
         self._settings = {"model": asdict(model), "seed": seed, "classes": classes}
+        self._jitter = model.intensity_jitter
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.model: nn.Module = build(model, units.images.shape[1], len(classes))
@@ -97,8 +99,9 @@ class PlateTask:
         for start in range(0, self.steps_per_epoch * size, size):
             at = train[order[start : start + size]]
             symmetry = torch.randint(8, (len(at),), generator=generator)
+            units = turned(self._images(at), symmetry)
             yield {
-                "units": turned(self._images(at), symmetry),
+                "units": jittered(units, self._jitter, generator),
                 "labels": torch.from_numpy(self.units.labels[at]),
             }
 
@@ -168,6 +171,23 @@ def turned(units_ncyx: Tensor, symmetry_n: Tensor) -> Tensor:
             some = some.flip(-1) if symmetry >= 4 else some
             result[chosen] = torch.rot90(some, symmetry % 4, dims=(-2, -1))
     return result
+
+
+def jittered(units_ncyx: Tensor, largest: float, generator: torch.Generator) -> Tensor:
+    """Change each channel of each unit by a random gain and offset.
+
+    Args:
+        units_ncyx: Normalized units.
+        largest: The gain lies within 1 - largest to 1 + largest, the offset within
+            -largest to largest of the normalized scale; 0 changes nothing.
+        generator: Where the random numbers come from; untouched at 0.
+    """
+    if largest == 0:
+        return units_ncyx
+    shape = (2, *units_ncyx.shape[:2], 1, 1)
+    gain, offset = largest * (2 * torch.rand(shape, generator=generator) - 1)
+    changed: Tensor = units_ncyx * (1 + gain) + offset
+    return changed
 
 
 def _class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
