@@ -9,7 +9,7 @@ lint:
 	ruff check .
 	ruff format --check .
 	mypy
-	lint-imports
+	lint-imports --no-cache
 
 format:
 	ruff check --fix .
