@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from normgate.contract import Contract
 
 SCHEME = "normgate+"
-# MLflow's name for it stands in `mlflow.server`, whose import registers the stores of
-# all plugins: importing it here would leave this one out.
+# MLflow's name for it stands in `mlflow.server`, which a client need not import.
 READ_REPLICA = "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE"
 LATEST = "latest"
 """MLflow's own word for the newest version; it is no alias and can't be set."""

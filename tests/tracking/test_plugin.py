@@ -1,0 +1,37 @@
+"""The gate is in force whatever a process imports first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TRY = """
+import sys
+import {first}
+from mlflow.server.handlers import _get_model_registry_store
+from mlflow.tracking._model_registry.utils import _get_store
+address = sys.argv[1]
+for store in (_get_store(address), _get_model_registry_store(address)):
+    print(type(store).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["mlflow", "mlflow.server", "mlflow_normgate.store", "mlflow_normgate.registry"],
+)
+def test_every_order_of_imports_gives_the_gated_store(
+    tmp_path: Path, first: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRY.format(first=first), f"sqlite:///{tmp_path}/m.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["GatedStore", "GatedStore"]
+    assert "Failure attempting to register" not in done.stderr
