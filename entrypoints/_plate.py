@@ -28,16 +28,15 @@ from mlflow_normgate.entry import run_entry
 from mlflow_normgate.runs import child_run
 from normgate.contract import write_atomic
 from normgate.engine.loop import fit_identity
-from normgate.errors import DataError
 from normgate.families.plate.assemble import Origin, assemble
 from normgate.families.plate.data import prepare
 from normgate.families.plate.member import Member, Plan, train_member
 from normgate.families.plate.selection import select
 from normgate.families.plate.split import folds_of
+from normgate.plates.applied import readable_file
 from normgate.plates.demo import write_demo
 from normgate.plates.load import Loader, Site, sites
 from normgate.plates.probe import verify
-from normgate.plates.read import read_header
 from normgate.plates.schema import read_plate_csv
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def train_model(
     name = request.preset.model_name(timepoint_ms)
     loader = Loader(request.spec, request.geometry, timepoint_ms)
     labelled = select(places, request.preset)
-    fingerprint = verify(loader, _like(loader, [one.site for one in labelled]))
+    fingerprint = verify(loader, readable_file(loader, (one.site for one in labelled)))
     units = prepare(loader, labelled, request.out / "cache")
     plan = Plan(
         name=name,
@@ -169,17 +168,3 @@ def _registered(parent: Run, folder: Path, name: str, card: Card) -> str:
 def _demonstration(out: Path) -> Path:
     _logger.info("no data given: using demonstration plates in %s", out / "demo")
     return write_demo(out / "demo")
-
-
-def _like(loader: Loader, places: list[Site]) -> Path | None:
-    """The first file of the data that can be opened; the probe takes its format."""
-    for site in places:
-        for key in loader.channel_keys:
-            path = site.planes.get(key)
-            try:
-                if path is not None:
-                    read_header(path)
-                    return path
-            except DataError:
-                continue
-    return None

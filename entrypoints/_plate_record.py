@@ -1,4 +1,8 @@
-"""What a plate training logs, so that two runs compare well in the MLflow UI."""
+"""What a plate training logs, so that two runs compare well in the MLflow UI.
+
+Pictures lie at the root of a run's artifacts and have the same names in every run: the
+UI shows only such files side by side.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +106,7 @@ def record_end(tracker: Tracker, plan: Plan, member: Member, folder: Path) -> No
     name = f"replicate {member.card.replicate + 1}"
     figures.roc_and_calibration(roc, {name: held_out(plan, [member])}, plan.classes[-1])
     for path in (curves, roc):
-        tracker.artifact(path, "figures")
+        tracker.artifact(path)
     headline = {name: member.card.metrics[name] for name in _HEADLINES}
     tracker.note(
         f"**{plan.name}**, replicate {member.card.replicate + 1}, seed "
@@ -129,14 +133,14 @@ def record_model(
         }
     )
     folder = request.out / "figures" / plan.name
-    _normalization(tracker, request, plan, folder)
-    roc = folder / "roc_calibration.png"
+    _normalization(tracker, request, plan, folder, f"{plan.name}_")
+    roc = folder / f"{plan.name}_roc_calibration.png"
     of_members = {
         f"replicate {member.card.replicate + 1}": held_out(plan, [member])
         for member in members
     }
     figures.roc_and_calibration(roc, of_members, plan.classes[-1])
-    tracker.artifact(roc, f"figures/{plan.name}")
+    tracker.artifact(roc)
 
 
 def record_parent(
@@ -172,7 +176,7 @@ def _sentence(model: Trained) -> str:
 
 
 def _normalization(
-    tracker: Tracker, request: Request, plan: Plan, folder: Path
+    tracker: Tracker, request: Request, plan: Plan, folder: Path, prefix: str = ""
 ) -> None:
     """Spec, provenance, intensities before and after, and units as pictures."""
     spec, origin = folder / "spec.json", folder / "provenance.json"
@@ -181,11 +185,13 @@ def _normalization(
     if request.provenance is not None:
         write_atomic(origin, to_json(request.provenance))
         tracker.artifact(origin, "normalization")
-    histogram, units = folder / "histograms.png", folder / "units.png"
+    histogram = folder / f"{prefix}histograms.png"
+    units = folder / f"{prefix}units.png"
     figures.histograms(histogram, plan.spec, plan.units)
     figures.montage(units, plan.units, plan.classes)
-    tracker.artifact(histogram, "normalization")
-    tracker.image(units, "units", step=0)
+    tracker.artifact(histogram)
+    tracker.artifact(units)
+    tracker.image(units, f"{prefix}units", step=0)
 
 
 def _quarantine(tracker: Tracker, plan: Plan, folder: Path) -> None:

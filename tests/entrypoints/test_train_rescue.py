@@ -165,8 +165,20 @@ def test_a_child_holds_what_two_runs_are_compared_by(whole: Path) -> None:
     assert sorted({point.step for point in history}) == list(range(1, 81))
     assert child.inputs.dataset_inputs
     stored = client(whole).list_artifacts(child.info.run_id, "normalization")
-    names = {Path(item.path).name for item in stored}
-    assert {"spec.json", "histograms.png"} <= names
+    assert "normalization/spec.json" in [item.path for item in stored]
+
+
+def test_pictures_lie_where_the_ui_compares_them(whole: Path) -> None:
+    """MLflow's compare page shows files at the root of both runs, and no folders."""
+    child = children(whole)[0]
+    stored = client(whole).list_artifacts(child.info.run_id)
+    names = {item.path for item in stored if not item.is_dir}
+    assert {
+        "curves.png",
+        "histograms.png",
+        "roc_calibration.png",
+        "units.png",
+    } <= names
 
 
 def test_the_parent_carries_the_headline_figures(whole: Path) -> None:

@@ -9,7 +9,6 @@ training measured. Then the models must agree with each other and with the plate
 from __future__ import annotations
 
 import logging
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,10 +20,10 @@ from normgate.engine.bundle import load, read_card
 from normgate.engine.device import resolve_device
 from normgate.errors import BundleError, DataError, DigestMismatch, FingerprintMismatch
 from normgate.families.plate.bundled import PlateBundles
+from normgate.plates.applied import readable_file
 from normgate.plates.geometry import Geometry
 from normgate.plates.load import Loader, sites
 from normgate.plates.probe import verify
-from normgate.plates.read import read_header
 from normgate.plates.schema import read_plate_csv
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FAMILY = "plate"
-MOST_TRIED = 100
-"""Sites looked through for one readable file, whose format the probe takes."""
 
 
 def prepare(
@@ -152,7 +149,7 @@ def _check_fingerprint(
     name: str, loader: Loader, places: Sequence[Site], trained: str
 ) -> None:
     try:
-        found = verify(loader, _like(loader, places))
+        found = verify(loader, readable_file(loader, places))
     except FingerprintMismatch as mismatch:
         raise FingerprintMismatch(f"{name}: {mismatch}") from mismatch
     if found != trained:
@@ -161,17 +158,3 @@ def _check_fingerprint(
             f"{short_digest(found)}, but training applied {short_digest(trained)}; "
             "deploy with the normgate version that trained it, or train again"
         )
-
-
-def _like(loader: Loader, places: Sequence[Site]) -> Path | None:
-    """The first file of the data that can be opened; the probe takes its format."""
-    for site in islice(places, MOST_TRIED):
-        for key in loader.channel_keys:
-            path = site.planes.get(key)
-            try:
-                if path is not None:
-                    read_header(path)
-                    return path
-            except DataError:
-                continue
-    return None

@@ -8,6 +8,7 @@ resizing. What a difference means is said by `mismatch`.
 from __future__ import annotations
 
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from tifffile import TiffFile, TiffWriter
 
 from normgate.contract.files import write_atomic
-from normgate.errors import FingerprintMismatch
+from normgate.errors import DataError, FingerprintMismatch
 from normgate.plates.mismatch import by_table_or_sample, explain
 from normgate.plates.probe import (
     FULL_SIZE,
@@ -30,11 +31,31 @@ from normgate.plates.read import read_header, split_page
 from normgate.plates.sites import CELLS, PlaneKey, Site, bind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from normgate.contract import Spec
     from normgate.plates.geometry import Geometry
     from normgate.plates.load import Loader, Units
+
+
+MOST_TRIED = 100
+"""Sites that are looked at for a file that can be opened."""
+
+
+def readable_file(loader: Loader, places: Iterable[Site]) -> Path | None:
+    """The first file of the data that can be opened; the probe takes its format."""
+    for site in islice(places, MOST_TRIED):
+        for key in loader.channel_keys:
+            path = site.planes.get(key)
+            try:
+                if path is not None:
+                    read_header(path)
+                    return path
+            except DataError:
+                continue
+    return None
 
 
 def measure(loader: Loader, like: Path | None = None) -> Output:
