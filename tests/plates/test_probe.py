@@ -214,12 +214,24 @@ def test_steps_measured_on_each_sample_are_probed_too() -> None:
     )  # fmt: skip
     own = Channel(name="HALO", input="uint16", steps=(step,))
     spec = Spec(channels=(channel("RFP1"), own))
-    assert probe.verify(Loader(spec, TILES, 0))
+    found = probe.verify(Loader(spec, TILES, 0))
+    assert found == probe.expected_fingerprint(spec, TILES)
     with pytest.raises(FingerprintMismatch, match="in HALO"):
         probe.verify(
             Applies(spec, TILES, 0, Spec(channels=(SPEC.channels[0], SPEC.channels[1])))
         )
-    with pytest.raises(SpecError):
+
+
+def test_without_the_kernels_a_sample_step_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = StandardizeSample(
+        scope="channel", fit_mask=Mask(), apply_mask=Mask(), outside="keep", eps=0,
+        eps_placement="add", degenerate="zeros", ddof=0,
+    )  # fmt: skip
+    spec = Spec(channels=(Channel(name="A", input="uint16", steps=(step,)),))
+    monkeypatch.setitem(sys.modules, "normgate.transform.apply", None)
+    with pytest.raises(SpecError, match=r"normgate\[train\] is installed"):
         probe.expected_fingerprint(spec, TILES)
 
 

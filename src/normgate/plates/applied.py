@@ -17,7 +17,7 @@ from tifffile import TiffFile, TiffWriter
 
 from normgate.contract.files import write_atomic
 from normgate.errors import DataError, FingerprintMismatch
-from normgate.plates.mismatch import by_table_or_sample, explain
+from normgate.plates.mismatch import explain
 from normgate.plates.probe import (
     FULL_SIZE,
     SIDE,
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from normgate.contract import Spec
-    from normgate.plates.geometry import Geometry
     from normgate.plates.load import Loader, Units
 
 
@@ -92,18 +90,10 @@ def verify(loader: Loader, like: Path | None = None) -> str:
         FingerprintMismatch: With the channel, an intensity, found and expected.
     """
     found = measure(loader, like)
-    expected = expected_of(loader.spec, loader.geometry)
+    expected = expected_output(loader.spec, loader.geometry)
     if found.fingerprint != expected.fingerprint:
         raise FingerprintMismatch(explain(loader.spec, found, expected))
     return found.fingerprint
-
-
-def expected_of(spec: Spec, geometry: Geometry) -> Output:
-    """What a spec and a geometry make of the probe, for every kind of step.
-
-    Steps measured on each sample have no table and go through the Normalizer.
-    """
-    return expected_output(spec, geometry, by_table_or_sample)
 
 
 def _units(loader: Loader, shape_yx: tuple[int, int], like: Path | None) -> Units:

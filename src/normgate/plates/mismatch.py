@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normgate.contract import describe_channel, normal_form
+from normgate.contract import describe_channel
 from normgate.plates.probe import SIDE, normalized, probe_planes
-from normgate.transform.apply import Normalizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,15 +113,8 @@ def _through(
         update={"input": spec.channels[reads].input}
     )
     alone = spec.model_copy(update={"channels": (steps,)})
-    result: NDArray[np.float32] = by_table_or_sample(alone, [planes[reads]])[0]
+    result: NDArray[np.float32] = normalized(alone, [planes[reads]])[0]
     return result
-
-
-def by_table_or_sample(spec: Spec, planes: list[NDArray[Any]]) -> NDArray[np.float32]:
-    """What a spec makes of planes: by tables, or where steps have none, measured."""
-    if all(normal_form(channel).fixed for channel in spec.channels):
-        return normalized(spec, planes)
-    return Normalizer(spec)(planes)
 
 
 def _affine_cause(found: NDArray[np.float32], own: NDArray[np.float32]) -> str:

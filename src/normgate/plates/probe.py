@@ -14,13 +14,13 @@ resize. Axes: n units, c channels, y rows, x columns.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from normgate.contract import normal_form
+from normgate.errors import SpecError
 from normgate.plates.geometry import Geometry, boxes, crop
 from normgate.transform.resize import reference_resize
 from normgate.transform.table import apply_fixed_float, first_value, fixed_table
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 SIDE = 256
 """A square of this side holds every 16-bit value once."""
 FULL_SIZE = Geometry(kind="site", size=SIDE)
-Normalize = Callable[["Spec", "list[NDArray[Any]]"], "NDArray[np.float32]"]
 _FORMAT = b"normgate.probe/1\n"
 _SITE_SHAPE = (288, 352)
 """Rows and columns of the probe for whole sites: not square, so that axes show."""
@@ -75,7 +74,7 @@ def expected_fingerprint(spec: Spec, geometry: Geometry) -> str:
         64 hex digits.
 
     Raises:
-        SpecError: A step is measured on each sample; `applied.expected` has those.
+        SpecError: A step is measured on each sample, and normgate[train] is missing.
     """
     return expected_output(spec, geometry).fingerprint
 
@@ -102,30 +101,25 @@ def verify(loader: Loader, like: Path | None = None) -> str:
     return applied.verify(loader, like)
 
 
-def expected_output(
-    spec: Spec, geometry: Geometry, normalize: Normalize | None = None
-) -> Output:
-    """What a spec and a geometry make of the probe, by tables and reference resize.
+def expected_output(spec: Spec, geometry: Geometry) -> Output:
+    """What a spec and a geometry make of the probe, by the reference resize.
 
-    Args:
-        spec: What is declared.
-        geometry: How sites become units.
-        normalize: What to use in place of tables, where steps have none.
+    Raises:
+        SpecError: A step is measured on each sample, and normgate[train] is missing.
     """
-    normalize = normalize or normalized
     shape, centers = probe_shape(geometry), probe_centers(geometry)
     found = boxes(geometry, shape, centers)
     planes = probe_planes(spec, shape)
     units = [
         reference_resize(
-            normalize(spec, crop(planes, box, geometry.border)),
+            normalized(spec, crop(planes, box, geometry.border)),
             (geometry.size, geometry.size),
         )
         for box in found
     ]
     empty = np.empty((0, len(planes), geometry.size, geometry.size), dtype=np.float32)
     return Output(
-        full_cyx=normalize(spec, probe_planes(spec, (SIDE, SIDE))),
+        full_cyx=normalized(spec, probe_planes(spec, (SIDE, SIDE))),
         units_ncyx=np.stack(units) if units else empty,
         keys=tuple((box.unit, *box.center) for box in found),
     )
@@ -193,14 +187,31 @@ def _permuted(at: NDArray[np.uint64], index: int, bits: int) -> NDArray[np.uint6
 
 
 def normalized(spec: Spec, planes: list[NDArray[Any]]) -> NDArray[np.float32]:
-    """What a fixed spec makes of planes, one a channel, by tables: (c, rows, columns).
+    """What a spec makes of planes, one a channel: (c, rows, columns).
+
+    By tables, and NumPy alone, where all steps are fixed; steps that are measured on
+    each sample have no table and go through the Normalizer.
 
     Raises:
-        SpecError: A step is measured on each sample and has no table.
+        SpecError: A step is measured on each sample, and normgate[train] is missing.
     """
+    if not all(normal_form(channel).fixed for channel in spec.channels):
+        return _measured(spec, planes)
     return np.stack(
         [_channel(c, plane) for c, plane in zip(spec.channels, planes, strict=True)]
     )
+
+
+def _measured(spec: Spec, planes: list[NDArray[Any]]) -> NDArray[np.float32]:
+    try:
+        # Its kernels are compiled; a tracking server need not have them.
+        from normgate.transform.apply import Normalizer
+    except ImportError as error:
+        raise SpecError(
+            "a step that is measured on each sample can be probed only where "
+            f"normgate[train] is installed ({error}); install it on this server"
+        ) from error
+    return Normalizer(spec)(planes)
 
 
 def _channel(channel: Channel, plane_yx: NDArray[Any]) -> NDArray[np.float32]:
