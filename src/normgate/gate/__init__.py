@@ -1,17 +1,25 @@
 """The promotion rules. Everything here is pure, so a table of cases tests it all.
 
-`evidence` is what was found in the bytes of one model version, `policy` decides on
-it, `verdict` says the outcome, `vitals` are signs of a dead or lying run. Collecting
-the evidence (artifacts, registry) is the caller's work.
+`evidence` is what was found in the bytes of one model version, `rules` look at it,
+`policy` asks them all, `verdict` says the outcome, `vitals` are signs of a dead or
+lying run. Collecting the evidence (artifacts, registry) is the caller's work.
 """
 
 from normgate.gate.evidence import Card, Evidence, Member
-from normgate.gate.policy import OPEN_ALIASES, RULES, decide, protected_alias
+from normgate.gate.policy import (
+    OPEN_ALIASES,
+    OPEN_STAGES,
+    RULES,
+    decide,
+    protected_alias,
+    protected_stage,
+)
 from normgate.gate.verdict import Refusal, Verdict
 from normgate.gate.vitals import Level, Vital
 
 __all__ = [
     "OPEN_ALIASES",
+    "OPEN_STAGES",
     "RULES",
     "Card",
     "Evidence",
@@ -22,4 +30,5 @@ __all__ = [
     "Vital",
     "decide",
     "protected_alias",
+    "protected_stage",
 ]

@@ -1,31 +1,33 @@
-"""The policy: small pure rules, each with its refusals, and `decide` asking all.
-
-A rule sees one case and gives back nothing or its refusals. What is absent fails, and
-so does NaN. The first sentence of a refusal says what and why, what follows says what
-to do.
-"""
+"""The policy: which targets are protected, which rules are asked, and `decide`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normgate.contract import (
-    channel_digest,
-    describe_channel,
-    short_digest,
+from normgate.gate.rules import (
+    Case,
+    Rule,
+    applied_equals_declared,
+    bytes_are_unchanged,
+    channels_are_the_contracts,
+    channels_compute_the_same,
+    contract_is_bound,
+    evidence_is_complete,
+    manifest_is_intact,
+    metrics_reach_their_floors,
+    no_vital_is_red,
+    weights_carry_the_spec,
 )
-from normgate.gate.verdict import Refusal, Verdict
+from normgate.gate.verdict import Verdict
 
 if TYPE_CHECKING:
-    from normgate.contract import Channel, Contract, ContractChannel
+    from normgate.contract import Contract
     from normgate.gate.evidence import Evidence
 
 OPEN_ALIASES = frozenset({"candidate", "challenger"})
 """Aliases that anyone may set on anything; nothing is deployed by them."""
-
-TRAIN_AGAIN = "Train it again with this version of normgate and register that run."
+OPEN_STAGES = frozenset({"None", "Archived"})
+"""MLflow's legacy stages that promise nothing."""
 
 
 def protected_alias(alias: str) -> bool:
@@ -33,171 +35,9 @@ def protected_alias(alias: str) -> bool:
     return alias not in OPEN_ALIASES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """All that one decision rests on."""
-
-    evidence: Evidence
-    contract: Contract | None
-    """The contract bound to the registered model; None where none is."""
-    registered_digest: str | None
-    """The directory digest that the gate recorded when the version was created."""
-
-
-Rule = Callable[[Case], Iterator[Refusal]]
-
-
-def contract_is_bound(case: Case) -> Iterator[Refusal]:
-    """A model that nobody said anything about can't be promoted."""
-    if case.contract is None:
-        yield Refusal(
-            "no-contract",
-            "No contract is bound to this registered model, so there is nothing to "
-            "hold its normalization against. Bind one with `normgate contract bind`.",
-        )
-
-
-def evidence_is_complete(case: Case) -> Iterator[Refusal]:
-    """A finished model of a known run, with everything in it readable."""
-    found = case.evidence
-    if found.model_id is None:
-        yield Refusal(
-            "not-a-logged-model",
-            "The version is not made of a logged model of this server, so its origin "
-            "can't be told. Register a model that normgate's training logged.",
-        )
-    elif not found.ready:
-        yield Refusal(
-            "not-ready",
-            f"Logged model {found.model_id} is not READY: its upload was not finished. "
-            "Let the run finish or log the model again, and register that.",
-        )
-    if found.model_id is not None and found.source_run is None:
-        yield Refusal(
-            "no-source-run",
-            f"Logged model {found.model_id} names no run that trained it. "
-            + TRAIN_AGAIN,
-        )
-    for problem in found.problems:
-        yield Refusal("incomplete", f"{problem} {TRAIN_AGAIN}")
-
-
-def manifest_is_intact(case: Case) -> Iterator[Refusal]:
-    """The bundle holds exactly the files that it was closed with."""
-    for problem in case.evidence.manifest_problems:
-        yield Refusal(
-            "manifest-broken",
-            f"{problem} Register the bundle as the training run wrote it.",
-        )
-
-
-def weights_carry_the_spec(case: Case) -> Iterator[Refusal]:
-    """One run's weights can't be put together with another's spec."""
-    expected = case.evidence.spec_digest
-    for member in case.evidence.members:
-        if expected is None or member.spec_digest != expected:
-            yield Refusal(
-                "weights-of-another-spec",
-                f"Weights {member.file} were trained with spec "
-                f"{_short(member.spec_digest)}, but spec.json beside them is "
-                f"{_short(expected)}. Register the bundle as the training run wrote "
-                "it.",
-            )
-
-
-def applied_equals_declared(case: Case) -> Iterator[Refusal]:
-    """What training applied to the probe image is what the spec declares."""
-    expected = case.evidence.expected_fingerprint
-    for member in case.evidence.members:
-        if expected is None or member.applied_fingerprint != expected:
-            yield Refusal(
-                "applied-differs",
-                f"Weights {member.file} were trained on pixels with applied "
-                f"fingerprint {_short(member.applied_fingerprint)}, but the declared "
-                f"spec gives {_short(expected)}: what was declared was not what was "
-                "applied. " + TRAIN_AGAIN,
-            )
-
-
-def channels_are_the_contracts(case: Case) -> Iterator[Refusal]:
-    """Exactly the contract's channels, no more and no fewer."""
-    if case.contract is None or case.evidence.spec is None:
-        return
-    found = set(case.evidence.spec.names)
-    demanded = {channel.name for channel in case.contract.channels}
-    if found != demanded:
-        yield Refusal(
-            "other-channels",
-            f"The model has channels {_names(found)}, but {_contract(case.contract)} "
-            f"demands {_names(demanded)}. Train on the contract's channels, or bind "
-            "the contract that is meant for this model.",
-        )
-
-
-def channels_compute_the_same(case: Case) -> Iterator[Refusal]:
-    """Every shared channel is normalized as the contract demands."""
-    if case.contract is None or case.evidence.spec is None:
-        return
-    found = {channel.name: channel for channel in case.evidence.spec.channels}
-    for demanded in case.contract.channels:
-        channel = found.get(demanded.name)
-        if channel is not None and channel_digest(channel) != demanded.digest:
-            yield _other_normalization(channel, demanded, case.contract)
-
-
-def metrics_reach_their_floors(case: Case) -> Iterator[Refusal]:
-    """Every floor is reached; a metric that is absent or NaN fails."""
-    if case.contract is None or case.evidence.card is None:
-        return
-    metrics = case.evidence.card.metrics
-    for floor in case.contract.floors:
-        value = metrics.get(floor.metric)
-        if value is None or not value >= float(floor.minimum):
-            shown = "absent" if value is None else f"{value:.4g}"
-            yield Refusal(
-                "metric-below-floor",
-                f"Metric {floor.metric} is {shown}, but {_contract(case.contract)} "
-                f"demands at least {floor.minimum}. Look at the run's curves and "
-                "train a better model.",
-            )
-
-
-def no_vital_is_red(case: Case) -> Iterator[Refusal]:
-    """No sign of a dead or lying run; a card without vitals fails."""
-    contract, card = case.contract, case.evidence.card
-    if contract is None or card is None or not contract.forbid_red_vitals:
-        return
-    if not card.vitals:
-        yield Refusal(
-            "no-vitals",
-            "The model's card holds no vitals, so nobody looked whether the run is "
-            "alive. " + TRAIN_AGAIN,
-        )
-    for vital in card.vitals:
-        if vital.level == "red":
-            yield Refusal(
-                "red-vital",
-                f"Vital {vital.name} is red: {vital.sentence} Mend its cause and train "
-                "again.",
-            )
-
-
-def bytes_are_unchanged(case: Case) -> Iterator[Refusal]:
-    """What is served now is what was registered."""
-    now = case.evidence.directory_digest
-    if case.registered_digest is None:
-        yield Refusal(
-            "no-record",
-            "The version was registered without the gate, so its bytes were not "
-            "recorded. Register the logged model again.",
-        )
-    elif now != case.registered_digest:
-        yield Refusal(
-            "bytes-changed",
-            f"The model's files changed after it was registered: digest {_short(now)}, "
-            f"recorded {_short(case.registered_digest)}. Find out who changed them, "
-            "and register the model again from its run.",
-        )
+def protected_stage(stage: str) -> bool:
+    """Whether the gate decides on a legacy stage, by its canonical name."""
+    return stage not in OPEN_STAGES
 
 
 RULES: tuple[Rule, ...] = (
@@ -228,28 +68,3 @@ def decide(
         evidence=evidence, contract=contract, registered_digest=registered_digest
     )
     return Verdict(tuple(refusal for rule in RULES for refusal in rule(case)))
-
-
-def _other_normalization(
-    found: Channel, demanded: ContractChannel, contract: Contract
-) -> Refusal:
-    return Refusal(
-        "other-normalization",
-        f"Channel {found.name} was trained with {describe_channel(found)} (digest "
-        f"{_short(channel_digest(found))}), but {_contract(contract)} demands "
-        f"{describe_channel(demanded)} (digest {_short(demanded.digest)}). Train "
-        "again with the contract's constants, or bind the contract that is meant for "
-        "this model.",
-    )
-
-
-def _contract(contract: Contract) -> str:
-    return f"contract {contract.name} version {contract.version}"
-
-
-def _names(names: set[str]) -> str:
-    return ", ".join(sorted(names))
-
-
-def _short(digest: str | None) -> str:
-    return "none" if digest is None else short_digest(digest)
