@@ -15,7 +15,9 @@ from normgate.contract import (
     Scale,
     Spec,
     Standardize,
+    channel_digest,
     contract_for,
+    short_digest,
     spec_digest,
 )
 from normgate.gate import Card, Evidence, Member, Vital, decide, protected_alias
@@ -221,11 +223,23 @@ def test_a_contract_may_forgive_red_vitals() -> None:
 
 def test_the_refusal_names_the_channel_and_both_constants() -> None:
     text = decide(evidence(HALF_WRONG), CONTRACT, DIRECTORY).text
-    assert text.startswith("Channel HALO was trained with ")
-    assert "standardize mean 0.2233 std 0.1644" in text
-    assert "clip 1783..11525" in text
-    assert "contract plate version 1" in text
-    assert "RFP1" not in text
+    found, demanded = drifted("HALO"), channel("HALO")
+    assert text == (
+        "Channel HALO was trained with uint16: standardize mean 0.2233 std 0.1644 "
+        f"(digest {short_digest(channel_digest(found))}), but contract plate version 1 "
+        "demands uint16: clip 1783..11525, rescale 1783..11525 to 0..1, standardize "
+        f"mean 0.456 std 0.224 (digest {short_digest(channel_digest(demanded))}). "
+        "Train again with the contract's constants, or bind the contract that is meant "
+        "for this model."
+    )
+
+
+def test_channels_that_are_missing_or_too_many_are_named() -> None:
+    other = Channel(name="ER", input="uint16", steps=())
+    found = evidence(Spec(channels=(channel("RFP1"), other)))
+    text = decide(found, CONTRACT, DIRECTORY).text
+    assert "demands (missing: HALO; not demanded: ER). Train on" in text
+    assert "(missing: HALO)." in decide(evidence(ONE), CONTRACT, DIRECTORY).text
 
 
 @pytest.mark.parametrize(

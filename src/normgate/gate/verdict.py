@@ -1,8 +1,23 @@
-"""The outcome of one decision: allowed, or every refusal with its reason."""
+"""The outcome of one decision, and how a person is told: allowed, or every refusal.
+
+A dialog and a terminal show one paragraph: the first refusal with its remedy, then the
+others shortly. The paragraph leaves out, but `refusals` holds all.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+IN_FULL = 3
+"""Refusals by one rule that are told in full; the others are named."""
+NAMED = 40
+"""Names that stand in one sentence at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +27,13 @@ class Refusal:
     code: str
     """A short stable name of the rule, for machines (`channel-mismatch`)."""
     sentence: str
-    """What is wrong and why, then what to do, for a person."""
+    """What is wrong and why, for a person."""
+    remedy: str
+    """What to do about it, for the same person."""
+    kind: str = ""
+    """What several refusals by this rule are about, in the plural (`channels`)."""
+    subject: str = ""
+    """Which of them this one is about (`HALO`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +54,36 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """Every sentence, as a person reads them in a dialog."""
-        return " ".join(refusal.sentence for refusal in self.refusals)
+        """What and why, what to do, then the rest shortly; each remedy once."""
+        if not self.refusals:
+            return ""
+        first, *others = self.refusals
+        told = [first.sentence, first.remedy, *(["Also:"] if others else [])]
+        for code, group in groupby(others, attrgetter("code")):
+            same = list(group)
+            told += _shortly(same, IN_FULL - (code == first.code))
+            remedies = dict.fromkeys(refusal.remedy for refusal in same)
+            told += [remedy for remedy in remedies if remedy not in told]
+        return " ".join(told)
+
+
+def some_names(names: Sequence[str]) -> str:
+    """Names in one line: `DAPI, HALO`, and how many more where there are many."""
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+
+
+def _shortly(same: Sequence[Refusal], room: int) -> Iterator[str]:
+    """What refusals by one rule say, with no more than `room` of them in full."""
+    yield from (refusal.sentence for refusal in same[:room])
+    if same[room:]:
+        yield _named(same[room:])
+
+
+def _named(rest: Sequence[Refusal]) -> str:
+    names = [refusal.subject for refusal in rest if refusal.subject]
+    if not names:
+        return f"And {len(rest)} more of this kind."
+    kind = rest[0].kind.removesuffix("s") if len(rest) == 1 else rest[0].kind
+    return f"And {len(rest)} more {kind}: {some_names(names)}."
