@@ -19,9 +19,8 @@ from tests.deploy.fakes import plate_spec, write_plates
 from tests.tracking.bundle_files import database, log_folder
 from tests.tracking.conftest import clean_environment
 
-from mlflow_normgate import reserved
 from mlflow_normgate.deployment import references
-from mlflow_normgate.reserved import contract_tag
+from mlflow_normgate.registry import bind_contract
 from normgate.contract import contract_for
 from normgate.errors import SettingsError
 
@@ -52,8 +51,7 @@ def register(client: MlflowClient, folder: Path, name: str, time_ms: int) -> str
     bundle = folder / "bundles" / name / "bundle"
     make_bundle(bundle, SPEC, time_ms)
     logged = log_folder(client, bundle)
-    tags = {reserved.CONTRACT: contract_tag(CONTRACT)}
-    client.create_registered_model(name, tags=tags)
+    bind_contract(name, CONTRACT, "for a test")
     found = client.create_model_version(
         name, logged.source, logged.run_id, model_id=logged.model_id
     )

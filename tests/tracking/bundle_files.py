@@ -48,9 +48,13 @@ CONTRACT = contract_for(
 )
 
 
-def second_version(spec: Spec = RIGHT) -> Contract:
-    """The same contract's next version, for a spec."""
-    return contract_for(spec, name="plate", version=2)
+FLUORESCENCE = contract_for(WRONG, name="fluorescence")
+"""A contract that what fulfils `CONTRACT` does not fulfil."""
+
+
+def second_version() -> Contract:
+    """The same contract's next version, which demands no metric."""
+    return contract_for(RIGHT, name="plate", version=2)
 
 
 def write_bundle(folder: Path, spec: Spec = RIGHT, *, auroc: float = 0.9) -> Path:

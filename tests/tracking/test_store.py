@@ -16,6 +16,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_context import WorkspaceContext
 from tests.tracking.bundle_files import (
     CONTRACT,
+    FLUORESCENCE,
     RIGHT,
     WRONG,
     Logged,
@@ -26,8 +27,6 @@ from tests.tracking.bundle_files import (
 )
 
 from mlflow_normgate import gating, reserved
-from mlflow_normgate.mark import is_marked, mark
-from mlflow_normgate.reserved import contract_tag
 from mlflow_normgate.store import (
     READ_REPLICA,
     GatedStore,
@@ -39,7 +38,7 @@ from normgate.contract import spec_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from normgate.contract import Spec
+    from normgate.contract import Contract, Spec
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*stages:FutureWarning")
 
@@ -57,10 +56,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowClient]:
 @pytest.fixture
 def name(client: MlflowClient, tmp_path: Path) -> str:
     """A registered model that is bound to the plate contract."""
-    client.create_registered_model(
-        tmp_path.name, tags={reserved.CONTRACT: contract_tag(CONTRACT)}
-    )
+    client.create_registered_model(tmp_path.name)
+    bind(client, tmp_path.name)
     return tmp_path.name
+
+
+def bind(client: MlflowClient, name: str, contract: Contract | None = CONTRACT) -> None:
+    text = reserved.binding(contract, "for a test")
+    client.set_registered_model_tag(name, reserved.BIND, text)
 
 
 def register(
@@ -165,7 +168,7 @@ def test_bytes_that_changed_are_refused_and_no_longer_resolved(
     (stored(logged) / "MLmodel").write_text("other")
     with pytest.raises(MlflowException, match="files changed after it was registered"):
         client.set_registered_model_alias(name, "production", version)
-    with pytest.raises(MlflowException, match="not those that were registered"):
+    with pytest.raises(MlflowException, match="not those that were allowed"):
         client.get_model_version_by_alias(name, "champion")
 
 
@@ -194,7 +197,7 @@ def test_reserved_tags_cannot_be_edited(
         lambda: client.set_model_version_tag(name, version, reserved.SPEC_DIGEST, "0"),
         lambda: client.delete_model_version_tag(name, version, reserved.MODEL_ID),
         lambda: client.set_registered_model_tag(name, "normgate.other", "1"),
-        lambda: client.delete_registered_model_tag(name, reserved.REASON),
+        lambda: client.delete_registered_model_tag(name, reserved.CONTRACT),
         lambda: client.create_registered_model(name + "-2", tags=other),
     ):
         with pytest.raises(MlflowException, match="is reserved"):
@@ -213,8 +216,7 @@ def test_a_copy_is_judged_by_the_target_models_contract(
     assert copy.tags[reserved.MODEL_ID] == logged.model_id
     with pytest.raises(MlflowException, match="No contract is bound"):
         client.set_registered_model_alias(name + "-copy", "champion", copy.version)
-    tag = contract_tag(CONTRACT)
-    client.set_registered_model_tag(name + "-copy", reserved.CONTRACT, tag)
+    bind(client, name + "-copy")
     client.set_registered_model_alias(name + "-copy", "champion", copy.version)
     client.rename_registered_model(name + "-copy", name + "-renamed")
     assert client.get_model_version_by_alias(name + "-renamed", "champion")
@@ -225,36 +227,46 @@ def test_a_contract_that_a_promoted_version_breaks_is_not_bound(
 ) -> None:
     version, _ = register(client, name, tmp_path)
     client.set_registered_model_alias(name, "champion", version)
-    other, better = contract_tag(second_version(WRONG)), contract_tag(second_version())
-    with pytest.raises(MlflowException, match="version 2 would not allow"):
-        client.set_registered_model_tag(name, reserved.CONTRACT, other)
+    with pytest.raises(MlflowException, match="fluorescence version 1 would not allow"):
+        bind(client, name, FLUORESCENCE)
     with pytest.raises(MlflowException, match="stand under no contract"):
-        client.delete_registered_model_tag(name, reserved.CONTRACT)
-    client.set_registered_model_tag(name, reserved.CONTRACT, better)
+        bind(client, name, None)
+    assert client.get_registered_model(name).tags[reserved.CONTRACT] == (
+        "plate version 1"
+    )
+    bind(client, name, second_version())
+    assert client.get_registered_model(name).tags[reserved.CONTRACT] == (
+        "plate version 2"
+    )
     client.delete_registered_model_alias(name, "champion")
-    client.delete_registered_model_tag(name, reserved.CONTRACT)
+    bind(client, name, None)
     assert reserved.CONTRACT not in client.get_registered_model(name).tags
 
 
-def test_a_bound_contract_is_never_rewritten(client: MlflowClient, name: str) -> None:
+def test_a_contract_is_never_rewritten(client: MlflowClient, name: str) -> None:
     rewritten = CONTRACT.model_copy(update={"floors": ()})
     with pytest.raises(MlflowException, match="Raise its version"):
-        client.set_registered_model_tag(
-            name, reserved.CONTRACT, contract_tag(rewritten)
-        )
-    same = contract_tag(CONTRACT)
-    client.set_registered_model_tag(name, reserved.CONTRACT, same)
+        bind(client, name, rewritten)
+    bind(client, name)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "not json", '{"format": "other"}', "9" * 6000]
+    "text",
+    ["", "{}", "not json", '{"contract": 1, "reason": ""}', "9" * 100_001, "[" * 9999],
 )
 def test_a_contract_must_be_one(client: MlflowClient, name: str, text: str) -> None:
-    with pytest.raises(MlflowException, match="contract is") as caught:
-        client.set_registered_model_tag(name, reserved.CONTRACT, text)
+    with pytest.raises(MlflowException, match=r"contract is|expected at most 100000") as caught:
+        client.set_registered_model_tag(name, reserved.BIND, text)
     assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
-    with pytest.raises(MlflowException, match="contract is"):
-        client.create_registered_model(name + "-x", tags={reserved.CONTRACT: text})
+
+
+def test_a_contract_is_not_bound_without_a_reason(
+    client: MlflowClient, name: str
+) -> None:
+    for reason in (" ", "x" * 1001):
+        text = reserved.binding(second_version(), reason)
+        with pytest.raises(MlflowException, match="needs a reason"):
+            client.set_registered_model_tag(name, reserved.BIND, text)
 
 
 def test_prompts_stay_as_they_are(client: MlflowClient, name: str) -> None:
@@ -302,8 +314,7 @@ def test_a_database_is_initialized_by_what_speaks_of_normgate(
         if way == "scheme":
             build(f"normgate+sqlite:///{tmp_path}/mlflow.db")
         elif way == "contract":
-            tag = contract_tag(CONTRACT)
-            client.set_registered_model_tag("model", reserved.CONTRACT, tag)
+            bind(client, "model")
         else:
             logged = log_folder(client, write_bundle(tmp_path / "b"))
             tags = {reserved.BUNDLE: "1"}
@@ -312,33 +323,21 @@ def test_a_database_is_initialized_by_what_speaks_of_normgate(
             client.set_registered_model_alias("model", "champion", old.version)
 
 
-def test_marking_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/empty.db")
-    assert not is_marked(engine)
-    mark(engine)
-    mark(engine)
-    assert is_marked(engine)
-    engine.dispose()
-
-
 def test_a_champion_from_before_the_gate_is_no_longer_resolved(tmp_path: Path) -> None:
     with database(tmp_path, "sqlite") as client:
         client.create_registered_model("model")
         old = client.create_model_version("model", "s3://bucket/model")
         client.set_registered_model_alias("model", "champion", old.version)
         build(f"normgate+sqlite:///{tmp_path}/mlflow.db")
-        with pytest.raises(MlflowException, match="promote that version"):
+        with pytest.raises(MlflowException, match="the gate never allowed"):
             client.get_model_version_by_alias("model", "champion")
-        tag = contract_tag(CONTRACT)
-        with pytest.raises(MlflowException, match="would not allow"):
-            client.set_registered_model_tag("model", reserved.CONTRACT, tag)
 
 
 def test_a_promotion_and_a_contract_that_race_end_consistent(
     client: MlflowClient, name: str, tmp_path: Path
 ) -> None:
     version, _ = register(client, name, tmp_path)
-    other = contract_tag(second_version(WRONG))
+    other = FLUORESCENCE
     barrier = threading.Barrier(2)
 
     def promote() -> None:
@@ -347,7 +346,7 @@ def test_a_promotion_and_a_contract_that_race_end_consistent(
 
     def rebind() -> None:
         barrier.wait()
-        client.set_registered_model_tag(name, reserved.CONTRACT, other)
+        bind(client, name, other)
 
     for _ in range(5):
         with ThreadPoolExecutor(2) as pool:
@@ -356,23 +355,23 @@ def test_a_promotion_and_a_contract_that_race_end_consistent(
         bound = client.get_registered_model(name).tags[reserved.CONTRACT]
         assert len(lost) == 1
         assert isinstance(lost[0], MlflowException)
-        assert (bound == other) != ("champion" in aliases(client, name))
+        assert (bound == "fluorescence version 1") != (
+            "champion" in aliases(client, name)
+        )
         client.delete_registered_model_alias(name, "champion")
-        first = contract_tag(CONTRACT)
-        client.set_registered_model_tag(name, reserved.CONTRACT, first)
+        bind(client, name)
 
 
 def test_what_is_decided_is_read_under_the_lock(
     client: MlflowClient, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version, _ = register(client, name, tmp_path)
-    other = contract_tag(second_version(WRONG))
     collect = gating.collect
 
     def slow(location: str) -> object:
         found = collect(location)
         monkeypatch.setattr(gating, "collect", collect)
-        client.set_registered_model_tag(name, reserved.CONTRACT, other)
+        bind(client, name, FLUORESCENCE)
         return found
 
     monkeypatch.setattr(gating, "collect", slow)

@@ -1,22 +1,22 @@
 """How a decision gets into MLflow's own transaction.
 
 Collect, decide, act. Evidence is collected from the bytes before any lock is taken;
-the decision and MLflow's write share one transaction that holds the registered model's
-row, so two racing promotions, or a promotion and a change of contract, can't leave an
-alias that nobody allowed. MLflow's writes call `_get_sql_model_version` or
-`_get_registered_model` first thing in their session: that is where it is decided.
+the decision, its verdict in the ledger and MLflow's write share one transaction that
+holds the registered model's row, so two racing promotions, or a promotion and a change
+of contract, can't leave an alias that nobody allowed. MLflow's writes call
+`_get_sql_model_version` or `_get_registered_model` first thing in their session: that
+is where it is decided. A refusal is written down after that transaction is undone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities.model_registry.model_version_stages import (
-    STAGE_PRODUCTION,
-    STAGE_STAGING,
-)
+import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
 from mlflow.store.artifact.utils.models import _parse_model_uri
@@ -26,33 +26,33 @@ from mlflow.store.model_registry.dbmodels.models import (
 )
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
-from mlflow_normgate import reserved
 from mlflow_normgate.evidence import collect, location_of
-from mlflow_normgate.mark import is_marked, mark
-from mlflow_normgate.reserved import invalid, refused
-from normgate.errors import ContractError
-from normgate.gate import decide, protected_alias
+from mlflow_normgate.judging import Refused, Version, judge, settle, show
+from mlflow_normgate.ledger import upgrade
+from mlflow_normgate.ledger.registrations import register
+from mlflow_normgate.ledger.tables import GATE
+from mlflow_normgate.ledger.verdicts import Decision, record
+from mlflow_normgate.reserved import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy.orm import Session
 
-    from normgate.contract import Contract
     from normgate.gate import Evidence
 
-PROTECTED_STAGES = (STAGE_STAGING, STAGE_PRODUCTION)
-PROMOTED_MEANWHILE = (
-    "Another promotion of {name} went ahead while this contract was being checked. "
-    "Try again."
+_logger = logging.getLogger(__name__)
+
+CHANGED_MEANWHILE = (
+    "{name} version {version} was changed while its files were being read. Try again."
 )
 
 
 class _Pending(threading.local):
-    """What this thread must check inside the session that MLflow opens next."""
+    """What this thread must do inside the session that MLflow opens next."""
 
-    on_version: Callable[[Session, SqlModelVersion], None] | None = None
-    on_model: Callable[[Session, SqlRegisteredModel], None] | None = None
+    on_version: Callable[[Session, Callable[[], Any]], Any] | None = None
+    on_model: Callable[[Session, Callable[[], Any]], Any] | None = None
 
 
 class GatingStore(SqlAlchemyStore):
@@ -60,18 +60,21 @@ class GatingStore(SqlAlchemyStore):
 
     def __init__(self, db_uri: str, read_db_uri: str | None = None) -> None:
         self._pending = _Pending()
-        self._marked = False
+        self._gated = False
         super().__init__(db_uri, read_db_uri=read_db_uri)
+        if self.gated:
+            upgrade.check(self.engine)
 
     def initialize(self) -> None:
         """Make this database normgate's: from now on its models are gated."""
-        mark(self.engine)
+        if not self.gated:
+            upgrade.initialize(self.engine)
 
     @property
     def gated(self) -> bool:
         """Whether normgate was ever initialized in this database."""
-        self._marked = self._marked or is_marked(self.engine)
-        return self._marked
+        self._gated = self._gated or upgrade.is_gated(self.engine)
+        return self._gated
 
     @contextlib.contextmanager
     def deciding(
@@ -95,46 +98,64 @@ class GatingStore(SqlAlchemyStore):
         if self.is_prompt(name, found.source):
             yield
             return
-        evidence = collect(self.get_model_version_download_uri(name, version))
+        location = self.stored_at(name, version)
+        evidence = collect(location)
 
-        def check(session: Session, row: SqlModelVersion) -> None:
-            _allow(row, target, evidence, self._contract(session, name))
+        def decide(session: Session, fetch: Callable[[], Version]) -> Any:
+            self.lock_ledger(session, shared=True)
+            self.lock_model(session, name)
+            row = fetch()
+            if location_in(row) != location:
+                raise refused(CHANGED_MEANWHILE.format(name=name, version=version))
+            decision = judge(
+                session, row, target=target, action="promote", evidence=evidence
+            )
+            if not decision.verdict.allowed:
+                raise promotion_refused(decision)
+            settle(session, row, decision)
+            return row
 
-        self._pending.on_version = check
-        try:
-            yield
-        finally:
-            self._pending.on_version = None
+        with self.writing_down():
+            self._pending.on_version = decide
+            try:
+                yield
+            finally:
+                self._pending.on_version = None
 
     @contextlib.contextmanager
-    def rebinding(self, name: str, contract: Contract | None) -> Iterator[None]:
-        """Check a new contract inside the session that MLflow opens next.
+    def registering(self, evidence: Evidence) -> Iterator[None]:
+        """Write evidence together with the version that MLflow makes next."""
 
-        Args:
-            name: The registered model.
-            contract: The contract to bind; None to take the bound one away.
+        def write(session: Session, _: object) -> None:
+            made: list[Version] = [
+                row for row in session.new if isinstance(row, SqlModelVersion)
+            ]
+            for row in made:
+                key = (row.workspace, row.name, row.version)
+                register(session.connection(), key, row.storage_location, evidence)
 
-        Raises:
-            MlflowException: If a promoted version does not fulfil it, or if it is
-                another text under the name and version of the one that is bound.
-        """
-        with self.ManagedSessionMaker() as session:
-            promoted = self._promoted(session, name)
-            stored = {row.version: str(row.storage_location) for _, row in promoted}
-        evidence = {version: collect(place) for version, place in stored.items()}
+        def listen(session: Session, fetch: Callable[[], Any]) -> Any:
+            # MLflow tries again in this session when another took the number.
+            sa.event.listen(session, "after_flush", write)
+            return fetch()
 
-        def check(session: Session, _: SqlRegisteredModel) -> None:
-            _refuse_rewriting(self._contract(session, name), contract)
-            for target, row in self._promoted(session, name):
-                if row.version not in evidence:
-                    raise refused(PROMOTED_MEANWHILE.format(name=name))
-                _keeps(row, target, evidence[row.version], contract)
-
-        self._pending.on_model = check
+        self._pending.on_model = listen
         try:
             yield
         finally:
             self._pending.on_model = None
+
+    @contextlib.contextmanager
+    def writing_down(self) -> Iterator[None]:
+        """Write down a refusal, when the transaction that it undid is over."""
+        try:
+            yield
+        except Refused as error:
+            try:
+                self.write_down(error.decision)
+            except MlflowException:
+                _logger.exception("a refusal could not be written to the ledger")
+            raise
 
     def is_prompt(self, name: str, source: str) -> bool:
         """Whether a version is one of a prompt: by its model's tag and its source."""
@@ -152,61 +173,26 @@ class GatingStore(SqlAlchemyStore):
             parsed = _parse_model_uri(source)
             if parsed.model_id is not None:
                 return location_of(parsed.model_id) or source
-            found = self.get_model_version_download_uri(parsed.name, parsed.version)
+            return self.stored_at(parsed.name or "", parsed.version or "")
         except MlflowException:
             return source
-        return str(found)
 
-    def _promoted(
-        self, session: Session, name: str
-    ) -> list[tuple[str, SqlModelVersion]]:
-        """What each protected alias and stage of a model leads to."""
-        aliases = {
-            alias.version: alias.alias
-            for alias in self._get_registered_model(
-                session, name
-            ).registered_model_aliases
-            if protected_alias(alias.alias)
-        }
-        rows = self._get_query(session, SqlModelVersion).filter_by(name=name)
-        return [
-            (aliases.get(row.version, row.current_stage), row)
-            for row in rows
-            if row.version in aliases or row.current_stage in PROTECTED_STAGES
-        ]
+    def stored_at(self, name: str, version: str) -> str:
+        """Where a version's files are; nothing is verified here."""
+        return str(super().get_model_version_download_uri(name, version))
 
-    def _contract(self, session: Session, name: str) -> Contract | None:
-        tag = self._get_registered_model_tag(session, name, reserved.CONTRACT)
-        try:
-            return reserved.contract_from_tag(None if tag is None else tag.value)
-        except ContractError as error:
-            raise refused(
-                f"The contract bound to {name} can't be read: {error}. Bind it again."
-            ) from error
+    def lock_ledger(self, session: Session, *, shared: bool = False) -> None:
+        """Hold the ledger until the transaction ends.
 
-    def _get_sql_model_version(
-        self, session: Session, name: str, version: str, eager: bool = False
-    ) -> SqlModelVersion:
-        check, self._pending.on_version = self._pending.on_version, None
-        if check is None:
-            return super()._get_sql_model_version(session, name, version, eager)
-        self._lock(session, name)
-        row = super()._get_sql_model_version(session, name, version, eager)
-        check(session, row)
-        return row
+        Promotions share it; a change of contracts, which may reach models that are
+        made meanwhile, has it alone. On SQLite one writer has the whole database.
+        """
+        if shared:
+            session.execute(sa.select(GATE.c.id).with_for_update(read=True))
+        else:
+            session.execute(GATE.update().values(since_ms=GATE.c.since_ms))
 
-    def _get_registered_model(
-        self, session: Session, name: str, eager: bool = False
-    ) -> SqlRegisteredModel:
-        check, self._pending.on_model = self._pending.on_model, None
-        if check is None:
-            return super()._get_registered_model(session, name, eager)
-        self._lock(session, name)
-        row = super()._get_registered_model(session, name, eager)
-        check(session, row)
-        return row
-
-    def _lock(self, session: Session, name: str) -> None:
+    def lock_model(self, session: Session, name: str) -> None:
         """Hold the registered model's row, by writing it unchanged, until the end.
 
         On SQLite this takes the database's write lock, which a SELECT would not.
@@ -215,45 +201,41 @@ class GatingStore(SqlAlchemyStore):
         rows = self._get_query(session, SqlRegisteredModel).filter_by(name=name)
         rows.update({stamp: stamp}, synchronize_session=False)
 
-
-def _allow(
-    row: SqlModelVersion, target: str, evidence: Evidence, contract: Contract | None
-) -> None:
-    verdict = decide(evidence, contract, _registered_digest(row))
-    if not verdict.allowed:
-        raise refused(
-            f"Promotion of {row.name} version {row.version} to {target} refused: "
-            f"{verdict.text}"
+    def _get_sql_model_version(
+        self, session: Session, name: str, version: str, eager: bool = False
+    ) -> SqlModelVersion:
+        fetch = functools.partial(
+            super()._get_sql_model_version, session, name, version, eager
         )
+        work, self._pending.on_version = self._pending.on_version, None
+        return fetch() if work is None else work(session, fetch)
+
+    def _get_registered_model(
+        self, session: Session, name: str, eager: bool = False
+    ) -> SqlRegisteredModel:
+        fetch = functools.partial(super()._get_registered_model, session, name, eager)
+        work, self._pending.on_model = self._pending.on_model, None
+        return fetch() if work is None else work(session, fetch)
+
+    def write_down(self, decision: Decision) -> None:
+        """Write a refusal to the ledger and onto its version's page."""
+        with self.ManagedSessionMaker(read_only=False) as session:
+            record(session.connection(), decision)
+            key = (decision.workspace, decision.name, decision.version)
+            row: Version = session.get(SqlModelVersion, key)
+            if row is not None:
+                show(session, row, decision)
 
 
-def _keeps(
-    row: SqlModelVersion, target: str, evidence: Evidence, contract: Contract | None
-) -> None:
-    held = f"{target} of {row.name} is version {row.version}"
-    if contract is None:
-        raise refused(
-            f"{held}, which would then stand under no contract. Take {target} away "
-            "first, or bind another contract instead."
-        )
-    verdict = decide(evidence, contract, _registered_digest(row))
-    if not verdict.allowed:
-        raise refused(
-            f"{held}, which contract {contract.name} version {contract.version} "
-            f"would not allow. Move or take away {target} first. {verdict.text}"
-        )
+def location_in(row: Version) -> str:
+    """Where a version's files are, as MLflow resolves it."""
+    return str(row.storage_location or row.source)
 
 
-def _refuse_rewriting(bound: Contract | None, contract: Contract | None) -> None:
-    if bound is None or contract is None or bound == contract:
-        return
-    if (bound.name, bound.version) == (contract.name, contract.version):
-        raise invalid(
-            f"Contract {bound.name} version {bound.version} is bound with another "
-            "text, and a contract is never rewritten. Raise its version."
-        )
-
-
-def _registered_digest(row: SqlModelVersion) -> str | None:
-    tags = {tag.key: tag.value for tag in row.model_version_tags}
-    return tags.get(reserved.DIRECTORY_DIGEST)
+def promotion_refused(decision: Decision) -> Refused:
+    """The refusal of one promotion, as a person reads it in a dialog."""
+    return Refused(
+        decision,
+        f"Promotion of {decision.name} version {decision.version} to "
+        f"{decision.target} refused: {decision.verdict.text}",
+    )

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 NEWEST = "latest"
-MAX_REASON = 1000
 REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+))?")
 
 
@@ -59,71 +58,52 @@ class Promoted:
     """The digest of the spec, as the registry recorded it from the bytes."""
 
 
-def bind_contract(name: str, contract: Contract, reason: str) -> None:
+def bind_contract(name: str, contract: Contract | None, reason: str) -> None:
     """Bind a contract to a registered model, which is made where it is missing.
 
     Args:
         name: The registered model.
-        contract: What its promoted versions must fulfil.
-        reason: Why it is bound, for whoever asks later.
+        contract: What its promoted versions must fulfil; None to release it.
+        reason: Why, for whoever asks later.
 
     Raises:
         ContractError: If the registry does not take it; a promoted version that does
             not fulfil it is named.
     """
-    if not reason.strip() or len(reason) > MAX_REASON:
-        raise ContractError(
-            f"binding a contract needs a reason of 1 to {MAX_REASON} characters, found "
-            f"{len(reason.strip())}"
-        )
-    client, text = MlflowClient(), reserved.contract_tag(contract)
+    client, text = MlflowClient(), reserved.binding(contract, reason)
     try:
         _make_model(client, name)
-        client.set_registered_model_tag(name, reserved.CONTRACT, text)
-        client.set_registered_model_tag(name, reserved.REASON, reason)
+        client.set_registered_model_tag(name, reserved.BIND, text)
     except MlflowException as error:
         raise ContractError(_sentence(error)) from error
 
 
-def bound_contract(name: str) -> Contract | None:
-    """The contract that is bound to a registered model, if any.
+def bound_contract(name: str) -> str | None:
+    """The contract that a registered model stands under, as `plate_3ch version 1`.
 
     Raises:
         TrackingError: If there is no such model.
-        ContractError: If its tag holds no valid contract.
     """
     try:
         model = MlflowClient().get_registered_model(name)
     except MlflowException as error:
         raise TrackingError(_sentence(error)) from error
-    return reserved.contract_from_tag(model.tags.get(reserved.CONTRACT))
-
-
-def bindings() -> dict[str, Contract]:
-    """Every registered model with a contract, and that contract."""
-    client, token, found = MlflowClient(), None, {}
-    while True:
-        page = client.search_registered_models(page_token=token)
-        for model in page:
-            contract = reserved.contract_from_tag(model.tags.get(reserved.CONTRACT))
-            if contract is not None:
-                found[model.name] = contract
-        token = page.token
-        if not token:
-            return found
+    label: str | None = model.tags.get(reserved.CONTRACT)
+    return label
 
 
 def models_under_contract(contract: str, alias: str = CHAMPION) -> tuple[str, ...]:
-    """Registered models bound to a contract, by its name, that hold an alias."""
-    client = MlflowClient()
-    return tuple(
-        sorted(
-            name
-            for name, bound in bindings().items()
-            if bound.name == contract
-            and alias in client.get_registered_model(name).aliases
-        )
-    )
+    """Registered models that stand under a contract, by its name, and hold an alias."""
+    client, token, found = MlflowClient(), None, []
+    while True:
+        page = client.search_registered_models(page_token=token)
+        for model in page:
+            label = model.tags.get(reserved.CONTRACT, "")
+            if label.rpartition(" version ")[0] == contract and alias in model.aliases:
+                found.append(model.name)
+        token = page.token
+        if not token:
+            return tuple(sorted(found))
 
 
 def newest_version(name: str) -> str:

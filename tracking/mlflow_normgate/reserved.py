@@ -1,11 +1,14 @@
-"""The names that normgate reserves in a registry, and what it records under them.
+"""The names that normgate reserves in a registry, and what stands under them.
 
-Every tag under `normgate.` is written by the gated store alone, except the contract
-and its reason, which a client may set on a registered model and the store validates.
+Tags under `normgate.` are written by the gated store alone, for people and for clients
+that verify what they fetched; nothing is decided on them. A client sends two, which
+are never stored: one that says that a bundle is registered, and one that binds a
+contract.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -16,28 +19,32 @@ from normgate.contract import parse_contract, to_json
 from normgate.errors import ContractError
 
 if TYPE_CHECKING:
+    from mlflow_normgate.ledger.verdicts import Held
     from normgate.contract import Contract
     from normgate.gate import Evidence
 
 RESERVED = "normgate."
-CONTRACT = "normgate.contract"
-REASON = "normgate.contract_reason"
 BUNDLE = "normgate.bundle"
-"""Sent by a client that registers a bundle; never stored."""
+"""Sent by a client that registers a bundle."""
+BIND = "normgate.bind"
+"""Sent by a client that binds a contract; see `binding`."""
+CONTRACT = "normgate.contract"
+"""A registered model's contract in force; on a version, the one it was held to."""
+VERDICT = "normgate.verdict"
 DIRECTORY_DIGEST = "normgate.directory_digest"
 MANIFEST_DIGEST = "normgate.manifest_digest"
 SPEC_DIGEST = "normgate.spec_digest"
 MODEL_ID = "normgate.model_id"
 EVIDENCE = "normgate.evidence"
 
-MAX_CONTRACT = 5000
-"""Characters: the width of the column that holds a registered model's tag."""
+MAX_BINDING = 100_000
+"""Characters: what MLflow itself lets through as a tag of a registered model."""
 MAX_EVIDENCE = 4000
 REFUSED = re.compile(r"(?:[A-Z_]+: )?(Promotion of .+? refused: .*)", re.DOTALL)
 
 
 def record(evidence: Evidence) -> dict[str, str]:
-    """What is recorded on a version when it is created."""
+    """What is shown on a version when it is registered."""
     told = " ".join((*evidence.problems, *evidence.manifest_problems))
     found = {
         MODEL_ID: evidence.model_id,
@@ -49,36 +56,51 @@ def record(evidence: Evidence) -> dict[str, str]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def contract_tag(contract: Contract) -> str:
-    """A contract as the text of its tag: JSON on one line, decimals exact.
+def frozen(held: Held) -> dict[str, str]:
+    """What the ledger froze of a promoted version, as its tags."""
+    found = {
+        SPEC_DIGEST: held.spec_digest,
+        MANIFEST_DIGEST: held.manifest_digest,
+        DIRECTORY_DIGEST: held.directory_digest,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def binding(contract: Contract | None, reason: str) -> str:
+    """A contract and why it is bound, as the text that a client sends.
+
+    The contract's own JSON travels as a string, so that its decimals stay exact.
 
     Raises:
-        ContractError: If it is longer than a tag may be.
+        ContractError: If it is longer than a registry takes.
     """
-    # No string of JSON holds a raw line break, so this removes only indentation.
-    text = re.sub(r"\s*\n\s*", "", to_json(contract).decode())
-    if len(text) > MAX_CONTRACT:
+    text = None if contract is None else to_json(contract).decode()
+    sent = json.dumps({"contract": text, "reason": reason})
+    if len(sent) > MAX_BINDING:
         raise ContractError(
-            f"contract {contract.name!r} is {len(text)} characters long, and a tag of "
-            f"the registry holds {MAX_CONTRACT}; shorten its description"
+            f"The contract is {len(sent)} characters long, and a registry takes "
+            f"{MAX_BINDING}. Shorten its description."
         )
-    return text
+    return sent
 
 
-def contract_from_tag(value: str | None) -> Contract | None:
-    """Read the contract that is bound to a registered model; None for none.
+def parse_binding(text: str) -> tuple[Contract | None, str]:
+    """Read what a client sent to bind a contract; None releases the model.
 
     Raises:
-        ContractError: If the tag does not hold a valid contract.
+        ContractError: If it is too long, no such JSON, or holds no valid contract.
     """
-    if not value:
-        return None
-    if len(value) > MAX_CONTRACT:
+    if len(text) > MAX_BINDING:
+        raise ContractError(f"{len(text)} characters, expected at most {MAX_BINDING}")
+    try:
+        sent = json.loads(text)
+        contract, reason = sent["contract"], str(sent["reason"])
+        data = None if contract is None else contract.encode()
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ContractError(
-            f"the contract is {len(value)} characters long, expected at most "
-            f"{MAX_CONTRACT}"
-        )
-    return parse_contract(value.encode(), f"tag {CONTRACT}")
+            f"tag {BIND} must hold JSON of a contract's text and a reason"
+        ) from error
+    return None if data is None else parse_contract(data, f"tag {BIND}"), reason
 
 
 def invalid(sentence: str) -> MlflowException:

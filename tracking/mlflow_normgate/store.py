@@ -1,14 +1,15 @@
 """The gated registry store: every write of MLflow's own SQL store that needs it.
 
 Every alias outside a short open list and the stages Staging and Production are
-protected; tags under `normgate.` are the store's own; a contract is validated before
-it is bound. How a decision gets into MLflow's transaction is told in `gating`. Prompts
-are no models and stay as they are. See `mark` for databases that normgate was never
-initialized in.
+protected; tags under `normgate.` are the store's own. How a decision gets into MLflow's
+transaction is told in `gating`, how contracts change in `binding`. Prompts are no
+models and stay as they are. A database that normgate was never initialized in behaves
+as plain MLflow.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +22,22 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import (
 )
 
 from mlflow_normgate import reserved
+from mlflow_normgate.actor import may_change_contracts
+from mlflow_normgate.binding import BindingStore
 from mlflow_normgate.evidence import collect, served_digest
-from mlflow_normgate.gating import PROTECTED_STAGES, GatingStore
+from mlflow_normgate.judging import registered_note
+from mlflow_normgate.ledger.verdicts import promotions_of
+from mlflow_normgate.notes import with_note
 from mlflow_normgate.reserved import invalid, refused
 from normgate.errors import ContractError
-from normgate.gate import protected_alias
+from normgate.gate import protected_alias, protected_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-    from normgate.contract import Contract
+    from mlflow_normgate.ledger.verdicts import Held
 
 SCHEME = "normgate+"
 # MLflow's name for it stands in `mlflow.server`, which a client need not import.
@@ -57,10 +62,10 @@ def build(store_uri: str, **_: Any) -> GatedStore:
     return store
 
 
-class GatedStore(GatingStore):
+class GatedStore(BindingStore):
     """MLflow's registry store that allows no unverified promotion."""
 
-    # Versions: the evidence is recorded when a version is created.
+    # Versions: evidence is recorded when a version is registered.
 
     def create_model_version(
         self,
@@ -74,34 +79,38 @@ class GatedStore(GatingStore):
         model_id: str | None = None,
     ) -> ModelVersion:
         """Create a version; reserved tags that were sent are replaced by evidence."""
-        sent = list(tags or [])
-        kept = [tag for tag in sent if not tag.key.startswith(reserved.RESERVED)]
-        if len(kept) < len(sent):
+        tags = list(tags or [])
+        if any(tag.key == reserved.BUNDLE for tag in tags):
             self.initialize()
-        if self.gated and not self.is_prompt(name, source):
-            evidence = collect(self.location(source))
-            run_id = evidence.source_run if evidence.model_id else run_id
-            found = reserved.record(evidence)
-            kept += [ModelVersionTag(key, value) for key, value in found.items()]
-        return super().create_model_version(
-            name,
-            source,
-            run_id,
-            kept,
-            run_link,
-            description,
-            local_model_path,
-            model_id,
+        if self.gated:
+            tags = [tag for tag in tags if not tag.key.startswith(reserved.RESERVED)]
+        create = functools.partial(
+            super().create_model_version,
+            name=name,
+            source=source,
+            run_link=run_link,
+            local_model_path=local_model_path,
+            model_id=model_id,
         )
+        if not self.gated or self.is_prompt(name, source):
+            return create(run_id=run_id, tags=tags, description=description)
+        evidence = collect(self.location(source))
+        found = reserved.record(evidence).items()
+        with self.registering(evidence):
+            return create(
+                run_id=evidence.source_run if evidence.model_id else run_id,
+                tags=[*tags, *(ModelVersionTag(*pair) for pair in found)],
+                description=with_note(description, registered_note(evidence)),
+            )
 
     def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
         """Set a tag that is not evidence."""
-        _refuse_reserved(tag.key)
+        self._refuse_reserved(tag.key)
         super().set_model_version_tag(name, version, tag)
 
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """Delete a tag that is not evidence."""
-        _refuse_reserved(key)
+        self._refuse_reserved(key)
         super().delete_model_version_tag(name, version, key)
 
     # Promotions.
@@ -116,11 +125,13 @@ class GatedStore(GatingStore):
     ) -> ModelVersion:
         """Change a legacy stage; Staging and Production are decided on."""
         canonical = get_canonical_stage(stage)
-        protected = canonical in PROTECTED_STAGES
+        protected = protected_stage(canonical)
         with self.deciding(name, version, canonical, protected=protected):
             return super().transition_model_version_stage(
                 name, version, stage, archive_existing_versions
             )
+
+    # Reading: what is promoted is hashed again.
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """Resolve an alias; what a protected one leads to is hashed again."""
@@ -129,17 +140,26 @@ class GatedStore(GatingStore):
             return found
         if self.is_prompt(name, found.source):
             return found
-        recorded = found.tags.get(reserved.DIRECTORY_DIGEST)
-        location = self.get_model_version_download_uri(name, found.version)
-        if recorded is None or served_digest(location) != recorded:
+        held = [one for one in self._held(name, found.version) if one.target == alias]
+        if not held:
             raise refused(
-                f"{name}@{alias} is version {found.version}, whose files are not those "
-                "that were registered under the gate. Find out who changed them, then "
-                "register the model again from its run and promote that version."
+                f"{name}@{alias} is version {found.version}, which the gate never "
+                "allowed. Ask the gate for it: promote that version again."
             )
+        self._verify(held[0])
+        frozen = reserved.frozen(held[0])
+        found._tags = {**found.tags, **frozen}
         return found
 
-    # Registered models: the contract.
+    def get_model_version_download_uri(self, name: str, version: str) -> str:
+        """Where a version's files are; those of a promoted one are hashed again."""
+        location = str(super().get_model_version_download_uri(name, version))
+        if self.gated:
+            for held in self._held(name, version)[:1]:
+                self._verify(held)
+        return location
+
+    # Registered models: what is demanded of them.
 
     def create_registered_model(
         self,
@@ -148,40 +168,73 @@ class GatedStore(GatingStore):
         description: str | None = None,
         deployment_job_id: str | None = None,
     ) -> RegisteredModel:
-        """Create a registered model, with a contract among its tags if one is sent."""
+        """Create a registered model, labelled with the contract that its name has."""
         tags = list(tags or [])
         for tag in tags:
-            if tag.key == reserved.CONTRACT:
-                _parse_contract(tag.value)
-                self.initialize()
-            elif tag.key != reserved.REASON:
-                _refuse_reserved(tag.key)
-        return super().create_registered_model(
+            self._refuse_reserved(tag.key)
+        made = super().create_registered_model(
             name, tags, description, deployment_job_id
         )
+        if not self.gated or any(tag.key == IS_PROMPT_TAG_KEY for tag in tags):
+            return made
+        with self.ManagedSessionMaker(read_only=False) as session:
+            self.label(session, name)
+        return self.get_registered_model(name)
+
+    def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
+        """Rename a model; what is promoted must be allowed under its new name."""
+        with self.renaming(name, new_name):
+            return super().rename_registered_model(name, new_name)
 
     def set_registered_model_tag(self, name: str, tag: Any) -> None:
-        """Set a tag; a contract must be one that every promoted version fulfils."""
-        if tag.key == reserved.CONTRACT:
-            contract = _parse_contract(tag.value)
-            self.initialize()
-            with self.rebinding(name, contract):
-                super().set_registered_model_tag(name, tag)
+        """Set a tag; one of them binds a contract, and is not stored itself."""
+        if tag.key == reserved.BIND:
+            self._bind(name, tag.value)
             return
         if tag.key == IS_PROMPT_TAG_KEY and self.gated:
             _refuse_prompt(self.get_registered_model(name))
-        if tag.key != reserved.REASON:
-            _refuse_reserved(tag.key)
+        self._refuse_reserved(tag.key)
         super().set_registered_model_tag(name, tag)
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
-        """Delete a tag; a contract only when nothing is promoted under it."""
-        if key == reserved.CONTRACT:
-            with self.rebinding(name, None):
-                super().delete_registered_model_tag(name, key)
-            return
-        _refuse_reserved(key)
+        """Delete a tag that is not the store's own."""
+        self._refuse_reserved(key)
         super().delete_registered_model_tag(name, key)
+
+    def _bind(self, name: str, value: str) -> None:
+        if not may_change_contracts():
+            raise refused(
+                "Only an administrator of this server may change the contract of "
+                f"{name}. Ask one, and say why it should change."
+            )
+        try:
+            binding = reserved.parse_binding(value)
+        except ContractError as error:
+            raise invalid(f"The contract is not valid: {error}.") from error
+        self.get_registered_model(name)
+        self.bind_contract(name, *binding)
+
+    def _held(self, name: str, version: str) -> list[Held]:
+        with self.ManagedSessionMaker() as session:
+            workspace = self._get_active_workspace()
+            held = promotions_of(session.connection(), workspace, name, int(version))
+        return [one for one in held if one.directory_digest is not None]
+
+    def _verify(self, held: Held) -> None:
+        if served_digest(held.location) != held.directory_digest:
+            raise refused(
+                f"{held.name} version {held.version} is promoted to {held.target}, and "
+                "its files are not those that were allowed. Find out who changed them, "
+                "then register the model again from its run and promote that version."
+            )
+
+    def _refuse_reserved(self, key: str) -> None:
+        if key.startswith(reserved.RESERVED) and self.gated:
+            raise invalid(
+                f"Tag {key!r} is reserved: what stands under it is written by the "
+                "registry itself. Choose a name that does not begin with "
+                f"{reserved.RESERVED!r}."
+            )
 
 
 class GatedWorkspaceStore(GatedStore, WorkspaceAwareSqlAlchemyStore):
@@ -194,22 +247,3 @@ def _refuse_prompt(model: RegisteredModel) -> None:
             f"{model.name} holds models, and a model can't be turned into a prompt. "
             "Create the prompt under another name."
         )
-
-
-def _refuse_reserved(key: str) -> None:
-    if key.startswith(reserved.RESERVED):
-        raise invalid(
-            f"Tag {key!r} is reserved: what stands under it is evidence that the "
-            "registry writes by itself. Choose a name that does not begin with "
-            f"{reserved.RESERVED!r}."
-        )
-
-
-def _parse_contract(value: str) -> Contract:
-    try:
-        contract = reserved.contract_from_tag(value)
-    except ContractError as error:
-        raise invalid(f"The contract is not valid: {error}.") from error
-    if contract is None:
-        raise invalid("The contract is empty. Bind a contract's JSON.")
-    return contract

@@ -150,8 +150,7 @@ def in_force(connection: Connection, workspace: str, model: str) -> Contract | N
     if len(demanded) > 1:
         patterns = ", ".join(sorted(bound.pattern for bound in matching))
         raise ContractError(
-            f"The patterns {patterns} bind different contracts to {model}. Bind the "
-            "contract that is meant to its exact name."
+            f"The patterns {patterns} bind different contracts to {model}."
         )
     if not demanded:
         return None

@@ -120,7 +120,7 @@ VERDICTS = sa.Table(
     sa.Column("refusals", sa.Text, nullable=False),
 )
 """Every verdict. `channels` is JSON: channel to its digest, found and expected;
-`refusals` is JSON: a list of code and sentence, empty where it was allowed.
+`refusals` is JSON: every refusal of the gate, none where it was allowed.
 """
 
 PROMPTS = sa.Table(

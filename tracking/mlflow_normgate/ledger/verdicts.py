@@ -8,7 +8,7 @@ stage does. Deciding is `normgate.gate`'s work, transactions are the store's.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from mlflow.utils.time import get_current_time_millis
 from mlflow_normgate.ledger.contracts import contract_digest
 from mlflow_normgate.ledger.tables import PROMOTIONS, VERDICTS
 from normgate.contract import channel_digest
+from normgate.gate import Refusal, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from normgate.contract import Contract
-    from normgate.gate import Evidence, Verdict
+    from normgate.gate import Evidence
 
 BATCH = 500
 """Rows that are held in memory while the ledger is read."""
@@ -86,17 +87,14 @@ class Decided:
     spec_digest: str | None
     channels: dict[str, dict[str, str | None]]
     """Each channel's digest, `found` and `expected`."""
-    refusals: list[dict[str, str]]
-    """`code` and `sentence` of each; empty where it was allowed."""
+    verdict: Verdict
+    """With every refusal."""
 
 
 def record(connection: Connection, decision: Decision) -> int:
     """Write a verdict, and return its number in the ledger."""
     found, contract = decision.evidence, decision.contract
-    refusals = [
-        {"code": refusal.code, "sentence": refusal.sentence}
-        for refusal in decision.verdict.refusals
-    ]
+    refusals = [asdict(refusal) for refusal in decision.verdict.refusals]
     result = connection.execute(
         VERDICTS.insert().values(
             decided_ms=get_current_time_millis(),
@@ -208,8 +206,9 @@ def verdicts(
     rows = connection.execution_options(yield_per=BATCH).execute(query)
     for row in rows.mappings():
         fields: dict[str, Any] = dict(row)
-        channels, refusals = json.loads(row["channels"]), json.loads(row["refusals"])
-        yield Decided(**(fields | {"channels": channels, "refusals": refusals}))
+        refusals = tuple(Refusal(**one) for one in json.loads(fields.pop("refusals")))
+        fields["channels"] = json.loads(row["channels"])
+        yield Decided(**fields, verdict=Verdict(refusals))
 
 
 def _held(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[Held]:
