@@ -1,59 +1,33 @@
-"""The `normgate` command: specs, what they compute, and how two of them differ.
-
-It needs no torch, so it runs on a laptop without a training environment and on a
-tracking server. Work on data and models has its own entries in MLproject.
-"""
+"""`normgate spec` and `normgate diff`: what specs compute, and how two differ."""
 
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
 from normgate.contract import (
     Channel,
-    Floor,
     InputType,
     Spec,
     channel_digest,
-    contract_for,
-    describe_channel,
     describe_step,
-    read_contract,
     read_spec,
     spec_digest,
     write,
     write_atomic,
 )
 from normgate.contract.recipes import percentile_spec, read_percentiles
-from normgate.errors import NormgateError, SettingsError
+from normgate.errors import SettingsError
 from normgate.transform.compare import compare, explain, plot
 from normgate.transform.table import first_value, table
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-class _Commands(click.Group):
-    """A group that tells a user's error in one sentence and exits with 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except NormgateError as error:
-            click.echo(f"normgate: {error}", err=True)
-            sys.exit(2)
-
-
-@click.group(cls=_Commands)
-@click.version_option(package_name="normgate")
-def main() -> None:
-    """Image normalization as a contract."""
-
-
-@main.group()
+@click.group()
 def spec() -> None:
     """Read, import and tabulate specs."""
 
@@ -137,7 +111,7 @@ def spec_import(
     click.echo(f"{out}: spec {spec_digest(document)}")
 
 
-@main.command()
+@click.command()
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option("--png", type=FILE, help="Write a picture of the difference.")
@@ -153,80 +127,6 @@ def diff(a: Path, b: Path, png: Path | None) -> None:
         click.echo(f"picture: {png}")
     if not comparison.same:
         sys.exit(1)
-
-
-@main.group()
-def contract() -> None:
-    """Make contracts and read them."""
-
-
-@contract.command("make")
-@click.argument("path", type=FILE)
-@click.option("--name", required=True, help="The contract's name.")
-@click.option("--version", type=int, default=1, show_default=True)
-@click.option("--description", default="", help="What the target is.")
-@click.option("--floor", "floors", multiple=True, help="METRIC=MINIMUM, repeatable.")
-@click.option("--out", type=FILE, required=True, help="The contract file to write.")
-def contract_make(
-    path: Path,
-    name: str,
-    version: int,
-    description: str,
-    floors: tuple[str, ...],
-    out: Path,
-) -> None:
-    """Make the contract that a spec fulfils."""
-    document = contract_for(
-        read_spec(path),
-        name=name,
-        version=version,
-        description=description,
-        floors=tuple(_floor(text) for text in floors),
-    )
-    write(out, document)
-    click.echo(f"{out}: contract {document.name} version {document.version}")
-
-
-@contract.command("show")
-@click.argument("path", type=FILE)
-def contract_show(path: Path) -> None:
-    """Say what a contract demands."""
-    document = read_contract(path)
-    click.echo(f"contract {document.name} version {document.version}")
-    for channel in document.channels:
-        click.echo(f"{channel.name}  {channel.digest}\n  {describe_channel(channel)}")
-    for floor in document.floors:
-        click.echo(f"{floor.metric} at least {floor.minimum}")
-
-
-@contract.command("bind")
-@click.argument("model")
-@click.argument("path", type=FILE)
-@click.option("--reason", required=True, help="Why, for the record.")
-def contract_bind(model: str, path: Path, reason: str) -> None:
-    """Bind a contract to a registered model of the tracking server."""
-    # MLflow takes seconds to import, and only this needs it.
-    from mlflow_normgate.registry import bind_contract
-
-    bind_contract(model, read_contract(path), reason=reason)
-    click.echo(f"{model}: bound to {path}")
-
-
-@main.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def sync(folder: Path) -> None:
-    """Send what runs could not send while the tracking server was away."""
-    from mlflow_normgate.sync import sync_folder
-
-    waiting = 0
-    for result in sync_folder(folder):
-        waiting += result.waiting
-        problem = f" ({result.problem})" if result.problem else ""
-        click.echo(
-            f"{result.folder}: {result.sent} sent, {result.waiting} waiting, "
-            f"{result.refused} refused{problem}"
-        )
-    sys.exit(1 if waiting else 0)
 
 
 def _chosen(document: Spec, name: str | None) -> list[Channel]:
@@ -262,14 +162,6 @@ def _intensities(text: str | None, item: Channel) -> list[int]:
     if outside:
         raise SettingsError(f"--at {outside[0]}: {item.input} holds {first} to {last}")
     return values
-
-
-def _floor(text: str) -> Floor:
-    metric, _, minimum = text.partition("=")
-    try:
-        return Floor(metric=metric, minimum=Decimal(minimum))
-    except (ArithmeticError, ValueError) as error:
-        raise SettingsError(f"--floor {text}: expected METRIC=NUMBER") from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -1,24 +1,12 @@
-"""The `normgate` command, as a person types it."""
-
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from tests.cli.command import RIGHT, SIX, WRONG, run
 
-from normgate.cli import main
-from normgate.contract import read_contract, read_spec, spec_digest
-
-ROOT = Path(__file__).resolve().parents[1]
-SPECS = ROOT / "contracts" / "specs"
-RIGHT, SIX = str(SPECS / "plate_3ch.json"), str(SPECS / "plate_6ch.json")
-WRONG = str(SPECS / "plate_3ch_fluorescence.json")
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(main, list(words))
+from normgate.contract import read_spec, spec_digest
 
 
 def test_show_tells_every_channel_and_digest() -> None:
@@ -101,25 +89,3 @@ def test_diff_names_channels_constants_and_intensities(tmp_path: Path) -> None:
     assert "clip 963..9016" in result.output
     assert "mean 0.2233 std 0.1644" in result.output
     assert picture.read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_contract_is_made_of_a_spec_and_shown(tmp_path: Path) -> None:
-    out = tmp_path / "contract.json"
-    words = ["--name", "plate", "--floor", "test_auroc=0.7", "--out", str(out)]
-    assert run("contract", "make", RIGHT, *words).exit_code == 0
-    assert read_contract(out).floors[0].metric == "test_auroc"
-    assert "test_auroc at least 0.7" in run("contract", "show", str(out)).output
-
-
-def test_a_floor_must_be_a_number(tmp_path: Path) -> None:
-    out = str(tmp_path / "contract.json")
-    words = ["--name", "plate", "--floor", "test_auroc=high", "--out", out]
-    result = run("contract", "make", RIGHT, *words)
-    assert result.exit_code == 2
-    assert "expected METRIC=NUMBER" in result.stderr
-
-
-def test_sync_of_no_folder_is_refused(tmp_path: Path) -> None:
-    result = run("sync", str(tmp_path / "nothing"))
-    assert result.exit_code == 2
-    assert "is not a folder" in result.stderr
