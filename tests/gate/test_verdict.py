@@ -4,7 +4,15 @@ from decimal import Decimal
 
 import pytest
 
-from normgate.contract import Channel, Scale, Spec, contract_for, spec_digest
+from normgate.contract import (
+    Channel,
+    Scale,
+    Spec,
+    channel_digest,
+    contract_for,
+    short_digest,
+    spec_digest,
+)
 from normgate.gate import Card, Evidence, Member, Refusal, Verdict, decide
 from normgate.gate.verdict import NAMED, some_names
 
@@ -18,6 +26,10 @@ def panel(count: int, gain: str) -> Spec:
             for number in range(1, count + 1)
         )
     )
+
+
+def panel_digests(*gains: str) -> list[str]:
+    return [short_digest(channel_digest(panel(1, gain).channels[0])) for gain in gains]
 
 
 def refused(count: int, members: int = 1, fingerprint: str = "f") -> Verdict:
@@ -75,9 +87,12 @@ def test_every_rule_counts_what_it_leaves_out() -> None:
     assert text.count("Do this.") == 1
 
 
-def test_three_channels_are_all_told_in_full() -> None:
+def test_three_channels_are_all_told_with_their_constants() -> None:
     text = refused(3).text
-    assert text.count("was trained with") == 3
+    assert text.count("was trained with") == 1
+    assert text.count(" instead of ") == 2
+    for digest in panel_digests("0.5", "0.25"):
+        assert text.count(f"(digest {digest})") == 3
     assert "more" not in text
     assert text.count("Train again with the contract's constants") == 1
 
@@ -99,7 +114,7 @@ def test_of_many_channels_three_are_told_and_the_rest_is_named(
 ) -> None:
     verdict = refused(count)
     assert len(verdict.refusals) == count
-    assert verdict.text.count("was trained with") == 3
+    assert verdict.text.count("scale by 0.25 plus 0") == 3
     assert verdict.text.endswith(ending)
     assert len(verdict.text) < 1200
 
@@ -114,8 +129,13 @@ def test_a_thousand_channels_still_make_a_text_that_can_be_read() -> None:
 def test_other_rules_are_counted_by_themselves() -> None:
     verdict = refused(2, members=5, fingerprint="e")
     told = verdict.text.partition(" Also: ")[2]
-    assert told.startswith("Channel M2 was trained with ")
-    assert "Weights members/02.safetensors were trained on" in told
+    found, demanded = panel_digests("0.5", "0.25")
+    assert told.startswith(
+        f"Channel M2 with scale by 0.5 plus 0 (digest {found}) instead of scale by "
+        f"0.25 plus 0 (digest {demanded}). Weights members/00.safetensors were trained "
+        "on pixels with applied fingerprint f, but the declared spec gives e: "
+    )
+    assert "Weights members/02.safetensors: f. And 2 more" in told
     assert "And 2 more weights files: members/03.safetensors, members/04" in told
     assert told.endswith(
         "Train it again with this version of normgate and register that run."

@@ -6,7 +6,7 @@ with this package alone.
 """
 
 from normgate.contract.contract import Contract, ContractChannel, Floor, contract_for
-from normgate.contract.describe import describe_channel, describe_step
+from normgate.contract.describe import describe_channel, describe_step, describe_steps
 from normgate.contract.digest import channel_digest, short_digest, spec_digest
 from normgate.contract.files import (
     parse_contract,
@@ -67,6 +67,7 @@ __all__ = [
     "contract_for",
     "describe_channel",
     "describe_step",
+    "describe_steps",
     "normal_form",
     "parse_contract",
     "parse_provenance",

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 def describe_channel(channel: Channel | ContractChannel) -> str:
     """Say what a channel does, e.g. `uint16: clip 963..9016, rescale 963..9016`."""
-    steps = ", ".join(describe_step(step) for step in channel.steps)
-    return f"{channel.input}: {steps or 'unchanged'}"
+    return f"{channel.input}: {describe_steps(channel)}"
+
+
+def describe_steps(channel: Channel | ContractChannel) -> str:
+    """Say the same without the input's type, e.g. `clip 963..9016`."""
+    return ", ".join(describe_step(step) for step in channel.steps) or "unchanged"
 
 
 def describe_step(step: Step) -> str:

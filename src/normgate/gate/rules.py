@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normgate.contract import channel_digest, describe_channel, short_digest
+from normgate.contract import (
+    channel_digest,
+    describe_channel,
+    describe_steps,
+    short_digest,
+)
 from normgate.gate.verdict import Refusal, some_names
 
 if TYPE_CHECKING:
@@ -92,6 +97,7 @@ def weights_carry_the_spec(case: Case) -> Iterator[Refusal]:
                 AS_WRITTEN,
                 kind=WEIGHTS,
                 subject=member.file,
+                brief=f"Weights {member.file}: spec {_short(member.spec_digest)}.",
             )
 
 
@@ -109,6 +115,7 @@ def applied_equals_declared(case: Case) -> Iterator[Refusal]:
                 TRAIN_AGAIN,
                 kind=WEIGHTS,
                 subject=member.file,
+                brief=f"Weights {member.file}: {_short(member.applied_fingerprint)}.",
             )
 
 
@@ -207,15 +214,19 @@ def bytes_are_unchanged(case: Case) -> Iterator[Refusal]:
 def _other_normalization(
     found: Channel, demanded: ContractChannel, contract: Contract
 ) -> Refusal:
+    say = describe_steps if found.input == demanded.input else describe_channel
+    digests = _short(channel_digest(found)), _short(demanded.digest)
     return Refusal(
         "other-normalization",
         f"Channel {found.name} was trained with {describe_channel(found)} (digest "
-        f"{_short(channel_digest(found))}), but {_contract(contract)} demands "
-        f"{describe_channel(demanded)} (digest {_short(demanded.digest)}).",
+        f"{digests[0]}), but {_contract(contract)} demands "
+        f"{describe_channel(demanded)} (digest {digests[1]}).",
         "Train again with the contract's constants, or bind the contract that is meant "
         "for this model.",
         kind="channels",
         subject=found.name,
+        brief=f"Channel {found.name} with {say(found)} (digest {digests[0]}) instead "
+        f"of {say(demanded)} (digest {digests[1]}).",
     )
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-IN_FULL = 3
-"""Refusals by one rule that are told in full; the others are named."""
+SENTENCES = 3
+"""Refusals by one rule that are told with their reason; the others are named."""
 NAMED = 40
 """Names that stand in one sentence at most."""
 
@@ -34,6 +34,8 @@ class Refusal:
     """What several refusals by this rule are about, in the plural (`channels`)."""
     subject: str = ""
     """Which of them this one is about (`HALO`)."""
+    brief: str = ""
+    """The sentence for one who has just read another by the same rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Verdict:
         told = [first.sentence, first.remedy, *(["Also:"] if others else [])]
         for code, group in groupby(others, attrgetter("code")):
             same = list(group)
-            told += _shortly(same, IN_FULL - (code == first.code))
+            told += _shortly(same, after=1 if code == first.code else 0)
             remedies = dict.fromkeys(refusal.remedy for refusal in same)
             told += [remedy for remedy in remedies if remedy not in told]
         return " ".join(told)
@@ -74,9 +76,11 @@ def some_names(names: Sequence[str]) -> str:
     return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
-def _shortly(same: Sequence[Refusal], room: int) -> Iterator[str]:
-    """What refusals by one rule say, with no more than `room` of them in full."""
-    yield from (refusal.sentence for refusal in same[:room])
+def _shortly(same: Sequence[Refusal], after: int) -> Iterator[str]:
+    """What refusals by one rule say, when `after` others by it have been told."""
+    room = SENTENCES - after
+    for number, refusal in enumerate(same[:room], after):
+        yield refusal.brief if number and refusal.brief else refusal.sentence
     if same[room:]:
         yield _named(same[room:])
 
