@@ -161,9 +161,12 @@ def in_force(connection: Connection, workspace: str, model: str) -> Contract | N
 
 def fits(pattern: str, model: str) -> bool:
     """Whether a binding's pattern is a model's name or stands for it."""
-    wild = {"*": ".*", "?": "."}
-    text = "".join(wild.get(character, re.escape(character)) for character in pattern)
-    return re.fullmatch(text, model, re.DOTALL) is not None
+    first, *rest = (re.escape(p).replace(r"\?", ".") for p in pattern.split("*"))
+    if rest:
+        # Atomic groups, or a pattern of many stars would be tried for ever.
+        middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+        first += f"{middle}.*{rest[-1]}"
+    return re.fullmatch(first, model, re.DOTALL) is not None
 
 
 def bindings(connection: Connection, workspace: str) -> list[Bound]:
