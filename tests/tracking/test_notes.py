@@ -90,19 +90,20 @@ def test_the_heading_tells_the_last_verdict() -> None:
     text = note(verdicts=(REFUSED, ALLOWED))
     heading, sentence, *_ = text.split("\n\n")
     assert heading == (
-        "**Refused: champion under contract plate version 1**, 2025-11-21 12:00:00 "
-        "UTC, asked by user alice."
+        "Refused: champion under contract plate version 1, 2025-11-21 12:00:00 UTC, "
+        "asked by user alice."
     )
     assert sentence == "> Channel RFP1 is not as demanded. Train again."
     assert "- 2025-11-21 11:59:00 UTC: production allowed, asked by user bob" in text
-    assert note(RIGHT, verdicts=(ALLOWED,)).startswith("**Allowed: production under ")
+    assert note(RIGHT, verdicts=(ALLOWED,)).startswith("Allowed: production under ")
 
 
 def test_before_any_verdict_the_contract_in_force_is_told() -> None:
-    assert note().startswith("**No verdict yet**, contract plate version 1 is bound.")
+    told = "No verdict yet, contract in force: "
+    assert note().startswith(f"{told}plate version 1.\n")
     without = note(contract=None)
-    assert without.startswith("**No verdict yet**, no contract is bound.")
-    assert [cells[-1] for cells in rows(without).values()] == ["none bound"] * 3
+    assert without.startswith(f"{told}none.\n")
+    assert [cells[-1] for cells in rows(without).values()] == ["none in force"] * 3
 
 
 def test_only_the_last_few_verdicts_are_told() -> None:
@@ -210,11 +211,11 @@ def test_nothing_in_a_note_is_left_unescaped() -> None:
 
 
 def test_what_a_person_wrote_is_kept_on_both_sides() -> None:
-    first = with_note("My words.", "one")
-    assert first == f"My words.\n\n{BEGIN}\n\none\n\n{END}"
+    first = with_note("My words.", "one\n\nand one")
+    assert first == f"My words.\n\none {BEGIN}\n\nand one\n\n{END}"
     second = with_note(f"{first}\n\nMore of mine.\n", "two")
-    assert second == f"My words.\n\n{BEGIN}\n\ntwo\n\n{END}\n\nMore of mine."
-    assert with_note(None, "one") == f"{BEGIN}\n\none\n\n{END}"
+    assert second == f"My words.\n\ntwo {BEGIN}\n\n{END}\n\nMore of mine."
+    assert with_note(None, "one") == f"one {BEGIN}\n\n{END}"
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_a_mark_that_lost_its_fellow_takes_no_words_with_it(description: str) ->
 def test_a_note_is_cut_at_a_line_before_a_person_is() -> None:
     words = "w" * (MAX_DESCRIPTION - 400)
     found = with_note(words, note(verdicts=(REFUSED,)))
-    assert found.startswith(f"{words}\n\n{BEGIN}\n\n**Refused: champion under ")
+    assert found.startswith(f"{words}\n\nRefused: champion under contract ")
     assert found.endswith(f"{CUT}\n\n{END}")
     assert len(found) <= MAX_DESCRIPTION
     full = "w" * (MAX_DESCRIPTION - 10)

@@ -197,6 +197,13 @@ class BindingStore(GatingStore):
             if reached(name) and prompt is None:
                 self.label(session, name)
 
+    def demanded(self, name: str) -> Contract | None:
+        """The contract in force for a model, where one alone is; only to be shown."""
+        with self.ManagedSessionMaker() as session, contextlib.suppress(ContractError):
+            workspace = self._get_active_workspace()
+            return in_force(session.connection(), workspace, name)
+        return None
+
     def label(self, session: Session, name: str) -> None:
         """Show the contract in force on a registered model's page."""
         workspace = self._get_active_workspace()

@@ -30,6 +30,7 @@ from normgate.gate import Refusal, Verdict, decide
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from mlflow_normgate.ledger.verdicts import Decided
     from normgate.contract import Contract
     from normgate.gate import Evidence
 
@@ -131,14 +132,15 @@ def show(session: Session, row: Version, decision: Decision) -> None:
     row.description = note(session, row, decision)
 
 
-def registered_note(evidence: Evidence) -> str:
+def registered_note(evidence: Evidence, contract: Contract | None) -> str:
     """The gate's section of a description, before anything was decided."""
     return version_note(
         evidence.spec,
         spec_digest=evidence.spec_digest,
         manifest_digest=evidence.manifest_digest,
-        contract=None,
+        contract=contract,
         verdicts=(),
+        problems=(*evidence.problems, *evidence.manifest_problems),
     )
 
 
@@ -157,6 +159,7 @@ def note(session: Session, row: Version, decision: Decision) -> str:
             target=one.target,
             allowed=one.allowed,
             text=one.verdict.text,
+            contract=_label(one),
             when_ms=one.decided_ms,
             actor=one.actor,
         )
@@ -169,3 +172,9 @@ def note(session: Session, row: Version, decision: Decision) -> str:
         verdicts=tuple(newest.values()),
     )
     return with_note(row.description, written)
+
+
+def _label(one: Decided) -> str:
+    if one.contract_name is None:
+        return ""
+    return f"{one.contract_name} version {one.contract_version}"

@@ -29,11 +29,14 @@ MAX_WORDS = 80
 """Characters of a name."""
 MAX_EARLIER = 4
 """Verdicts before the last one that are told."""
-BEGIN = "<!-- normgate writes from here to its end mark -->"
+BEGIN = "<!-- normgate wrote this line, and what follows to its end mark -->"
+"""Ends the first line: lists of versions show how a description begins, unrendered."""
 END = "<!-- end of normgate's note -->"
 CUT = "*Cut short for want of room; `normgate ledger list` tells all.*"
 
-_SECTION = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+_SECTION = re.compile(
+    rf"^[^\n]*{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL | re.MULTILINE
+)
 _GAP = "&emsp;"
 """Between columns: MLflow's tables have neither lines nor padding."""
 _HEAD = f"| channel{_GAP} | computes | digest{_GAP} | contract |\n|---|---|---|---|"
@@ -110,14 +113,14 @@ def escaped(text: str) -> str:
 
 def _last(verdicts: Sequence[Said], contract: Contract | None) -> Iterator[str]:
     if not verdicts:
-        bound = _under(contract) if contract else "no contract is bound"
-        yield f"**No verdict yet**, {bound}."
+        label = f"{contract.name} version {contract.version}" if contract else "none"
+        yield f"No verdict yet, contract in force: {_told(label)}."
         return
     last = verdicts[0]
     outcome = "Allowed" if last.allowed else "Refused"
     under = f" under contract {_told(last.contract)}" if last.contract else ""
     yield (
-        f"**{outcome}: {_told(last.target)}{under}**, {_time(last)}, asked by "
+        f"{outcome}: {_told(last.target)}{under}, {_time(last)}, asked by "
         f"{_told(last.actor)}."
     )
     if last.text:
@@ -155,7 +158,7 @@ def _row(
     digest = None if found is None else channel_digest(found)
     same = demanded is not None and demanded.digest == digest
     if demanded is None:
-        says = "**not demanded**" if bound else "none bound"
+        says = "**not demanded**" if bound else "none in force"
     else:
         wanted = f"{escaped(describe_channel(demanded))} {_code(demanded.digest)}"
         says = "as demanded" if same else f"**demands** {wanted}"
@@ -181,10 +184,6 @@ def _table(rows: Sequence[tuple[str, bool]], room: int) -> list[str]:
         differ = f"{left.count(False)} of them differ"
         lines.append(f"| and {len(left)} more channels | | | {differ} |")
     return ["\n".join((_HEAD, *lines))] if lines else []
-
-
-def _under(contract: Contract) -> str:
-    return f"contract {escaped(contract.name)} version {contract.version} is bound"
 
 
 def _time(said: Said) -> str:
@@ -213,7 +212,8 @@ def _own(text: str) -> str:
 
 
 def _section(note: str) -> str:
-    return f"{BEGIN}\n\n{note}\n\n{END}"
+    first, line, rest = note.partition("\n")
+    return f"{first} {BEGIN}{line}{rest}\n\n{END}"
 
 
 def _joined(own: tuple[str, str], section: str) -> str:

@@ -96,11 +96,12 @@ class GatedStore(BindingStore):
             return create(run_id=run_id, tags=tags, description=description)
         evidence = collect(self.location(source))
         found = reserved.record(evidence).items()
+        note = registered_note(evidence, self.demanded(name))
         with self.registering(evidence):
             return create(
                 run_id=evidence.source_run if evidence.model_id else run_id,
                 tags=[*tags, *(ModelVersionTag(*pair) for pair in found)],
-                description=with_note(description, registered_note(evidence)),
+                description=with_note(description, note),
             )
 
     def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
