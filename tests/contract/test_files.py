@@ -122,6 +122,21 @@ def document(steps: str, *, name: str = "HALO", dtype: str = "uint16") -> bytes:
         pytest.param(b"[" * 100_000, "not valid JSON for normgate", id="too-deep"),
         pytest.param(b'{"a": ' * 20 + b"1" + b"}" * 20, "nested deeper", id="nested"),
         pytest.param(b"\xff\xfe", "not valid JSON for normgate", id="not-text"),
+        pytest.param(
+            b'{"format": "normgate.spec/1", "version": 1e999999999}',
+            "channels: Field required",
+            id="a-short-text-of-a-long-integer",
+        ),
+        pytest.param(
+            b'{"format": "normgate.spec/1", "version": Infinity}',
+            "channels: Field required",
+            id="an-infinite-count",
+        ),
+        pytest.param(
+            b"{" + b"".join(b'"%d": 1,' % n for n in range(100_000)) + b'"99999": 1}',
+            "key '99999' stands more than once",
+            id="many-keys",
+        ),
     ],
 )
 def test_a_bad_spec_is_refused_with_its_place(data: bytes, sentence: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from normgate.errors import ContractError, NormgateError, SpecError
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
+MAX_COUNT_DIGITS = 18
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -151,8 +153,7 @@ def _load(data: bytes) -> Any:
 def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"key {twice!r} stands more than once")
     return document
 
@@ -168,9 +169,15 @@ def _frozen(value: Any, depth: int, key: str = "") -> Any:
         return {name: _frozen(item, depth - 1, name) for name, item in value.items()}
     if isinstance(value, list):
         return tuple(_frozen(item, depth - 1) for item in value)
-    if key in _WHOLE and isinstance(value, Decimal) and value == int(value):
+    if key in _WHOLE and isinstance(value, Decimal) and _is_count(value):
         return int(value)
     return value
+
+
+def _is_count(value: Decimal) -> bool:
+    # The size comes first: 1e999999 is a short text and a very long integer.
+    small = value.is_finite() and value.adjusted() < MAX_COUNT_DIGITS
+    return small and value == int(value)
 
 
 def _dump(value: Any, level: int) -> str:
