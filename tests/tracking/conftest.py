@@ -111,14 +111,6 @@ def server(session_server: Server) -> Server:
     return session_server
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, made once: migrations take a second."""
-    path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def place(tmp_path: Path, empty_database: Path) -> Place:
     """An experiment in a database file of its own."""
