@@ -126,6 +126,16 @@ def test_stages_are_gated_too(
     client.transition_model_version_stage(name, wrong, "Archived")
 
 
+def test_a_stages_name_can_be_no_alias(
+    client: MlflowClient, name: str, tmp_path: Path
+) -> None:
+    version, _ = register(client, name, tmp_path)
+    with pytest.raises(MlflowException, match="is a legacy stage") as caught:
+        client.set_registered_model_alias(name, "Production", version)
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    client.set_registered_model_alias(name, "production", version)
+
+
 def test_open_aliases_are_anyones(
     client: MlflowClient, name: str, tmp_path: Path
 ) -> None:
@@ -255,7 +265,9 @@ def test_a_contract_is_never_rewritten(client: MlflowClient, name: str) -> None:
     ["", "{}", "not json", '{"contract": 1, "reason": ""}', "9" * 100_001, "[" * 9999],
 )
 def test_a_contract_must_be_one(client: MlflowClient, name: str, text: str) -> None:
-    with pytest.raises(MlflowException, match=r"contract is|expected at most 100000") as caught:
+    with pytest.raises(
+        MlflowException, match=r"contract is|expected at most 100000"
+    ) as caught:
         client.set_registered_model_tag(name, reserved.BIND, text)
     assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
 

@@ -26,6 +26,7 @@ from mlflow_normgate.actor import may_change_contracts
 from mlflow_normgate.binding import BindingStore
 from mlflow_normgate.evidence import collect, served_digest
 from mlflow_normgate.judging import registered_note
+from mlflow_normgate.ledger.rules import PROTECTED_STAGES
 from mlflow_normgate.ledger.verdicts import promotions_of
 from mlflow_normgate.notes import with_note
 from mlflow_normgate.reserved import invalid, refused
@@ -118,6 +119,11 @@ class GatedStore(BindingStore):
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Set an alias; a protected one is decided on."""
+        if alias in PROTECTED_STAGES and self.gated:
+            raise invalid(
+                f"{alias} is a legacy stage and can be no alias. Choose another alias, "
+                "such as champion."
+            )
         with self.deciding(name, version, alias, protected=protected_alias(alias)):
             super().set_registered_model_alias(name, alias, version)
 
