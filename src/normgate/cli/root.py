@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from normgate.cli.contracts import contract
+from normgate.cli.secrets import load
+from normgate.cli.server import server
 from normgate.cli.specs import diff, spec
 from normgate.cli.sync import sync
 from normgate.errors import NormgateError
@@ -26,9 +29,17 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands)
 @click.version_option(package_name="normgate")
-def main() -> None:
+@click.option(
+    "--secrets",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="NORMGATE_SECRETS",
+    help="A folder of files, each named as the variable of the environment it holds.",
+)
+def main(secrets: Path | None) -> None:
     """Image normalization as a contract."""
+    if secrets is not None:
+        load(secrets)
 
 
-for command in (spec, diff, contract, sync):
+for command in (spec, diff, contract, sync, server):
     main.add_command(command)

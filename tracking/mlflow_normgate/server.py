@@ -1,0 +1,234 @@
+"""`normgate server`: MLflow's own server, with the gate and its artifacts sealed.
+
+Options are read by MLflow's own command, so that no spelling and no variable of the
+environment goes around the checks here. Addresses are handed over in the environment:
+a password in them never stands in a list of processes. MLflow then takes this process
+over, with its signals and its exit code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
+
+import click
+import mlflow.cli
+from click.core import ParameterSource
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.exceptions import MlflowException
+
+from mlflow_normgate import storage
+from mlflow_normgate.storage import SCHEME
+from normgate.errors import SettingsError, TrackingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+BACKEND, REGISTRY = "backend_store_uri", "registry_store_uri"
+ARTIFACTS = "artifacts_destination"
+ADDRESSES = {
+    BACKEND: "MLFLOW_BACKEND_STORE_URI",
+    REGISTRY: "MLFLOW_REGISTRY_STORE_URI",
+    ARTIFACTS: "MLFLOW_ARTIFACTS_DESTINATION",
+    "read_replica_backend_store_uri": "MLFLOW_READ_REPLICA_BACKEND_STORE_URI",
+    "workspace_store_uri": "MLFLOW_WORKSPACE_STORE_URI",
+}
+"""Options that may hold a password, and the variables that stand for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How MLflow's server is to be started."""
+
+    database: str
+    artifacts: str
+    """With its seal."""
+    app: str | None
+    """MLflow's own application, such as `basic-auth`."""
+    options: tuple[str, ...]
+    """MLflow's own options, none of which holds a password."""
+    environment: Mapping[str, str]
+    """Variables to set."""
+
+
+def plan(store: str | None, artifacts: str | None, options: Sequence[str]) -> Launch:
+    """Read the options, and refuse those that would open a way around the gate.
+
+    Args:
+        store: The database, if it was named to normgate.
+        artifacts: The artifact store, if it was named to normgate.
+        options: MLflow's own options, as they were typed.
+
+    Raises:
+        SettingsError: In one sentence, without a password.
+    """
+    given = _parse(options)
+    database = storage.database(
+        _one("--store", store, given, BACKEND) or storage.DEFAULT_DATABASE
+    )
+    destination = storage.sealed(
+        _one("--artifacts", artifacts, given, ARTIFACTS) or storage.DEFAULT_ARTIFACTS
+    )
+    _refuse_ways_around(given, database)
+    found = given.params
+    handed = {key: found[key] for key in ADDRESSES if found[key]}
+    handed |= {BACKEND: database, REGISTRY: SCHEME + database, ARTIFACTS: destination}
+    workspaces = found["enable_workspaces"] or MLFLOW_ENABLE_WORKSPACES.get()
+    return Launch(
+        database=database,
+        artifacts=destination,
+        app=found["app_name"],
+        options=tuple(_typed(given)),
+        environment={
+            "MLFLOW_DISABLE_TELEMETRY": os.environ.get(
+                "MLFLOW_DISABLE_TELEMETRY", "true"
+            ),
+            MLFLOW_ENABLE_WORKSPACES.name: "true" if workspaces else "false",
+            **{ADDRESSES[key]: value for key, value in handed.items()},
+        },
+    )
+
+
+def prepare(launch: Launch) -> None:
+    """Make the database normgate's, and check what MLflow's workers will need.
+
+    Raises:
+        SettingsError: If basic authentication lacks something.
+        TrackingError: If the database or the artifact store can't be used.
+    """
+    os.environ.update(launch.environment)
+    if launch.app == "basic-auth":
+        _check_authentication()
+    _check_artifacts(launch.artifacts)
+    storage.connect(launch.database)
+    from mlflow_normgate.store import build
+
+    try:
+        store = build(SCHEME + launch.database)
+    except MlflowException as error:
+        raise TrackingError(
+            f"{storage.shown(launch.database)} can't be used: {error.message}"
+        ) from error
+    store.engine.dispose()
+
+
+def become(launch: Launch) -> NoReturn:
+    """Let MLflow's server take this process over."""
+    command = [sys.executable, "-m", "mlflow", "server", *launch.options]
+    os.execve(sys.executable, command, {**os.environ, **launch.environment})
+
+
+def _parse(options: Sequence[str]) -> click.Context:
+    """Read MLflow's options by MLflow's own command, its variables too."""
+    try:
+        return mlflow.cli.server.make_context("normgate server", list(options))
+    except click.UsageError as error:
+        raise SettingsError(error.format_message()) from error
+
+
+def _one(option: str, named: str | None, given: click.Context, key: str) -> str | None:
+    """One address, which may be named in two ways but not differently."""
+    source = given.get_parameter_source(key)
+    other = None if source is ParameterSource.DEFAULT else given.params[key]
+    if named is not None and other is not None and named != other:
+        raise SettingsError(
+            f"{option} and {_spelling(given, key)} name different places; keep one"
+        )
+    return named or other
+
+
+def _refuse_ways_around(given: click.Context, database: str) -> None:
+    found = given.params
+    if not found["serve_artifacts"]:
+        raise SettingsError(
+            f"{_spelling(given, 'serve_artifacts')} would let clients write to the "
+            "artifact store themselves, around the seal; leave it out"
+        )
+    if found["artifacts_only"]:
+        raise SettingsError(
+            f"{_spelling(given, 'artifacts_only')} would leave out the registry that "
+            "says which artifacts are sealed; leave it out"
+        )
+    root = found["default_artifact_root"]
+    if root and urlsplit(root).scheme != "mlflow-artifacts":
+        raise SettingsError(
+            f"{_spelling(given, 'default_artifact_root')} would send clients to "
+            "another place than the sealed one; leave it out, and name the artifact "
+            "store with --artifacts"
+        )
+    registry = found[REGISTRY]
+    if registry and storage.database(registry) != database:
+        raise SettingsError(
+            f"{_spelling(given, REGISTRY)} names another database than the store's; "
+            "the gate needs both in one: leave it out"
+        )
+
+
+def _spelling(given: click.Context, key: str) -> str:
+    """An option as it was given: by its name, or by its variable."""
+    option = _option(given, key)
+    if given.get_parameter_source(key) is ParameterSource.ENVIRONMENT:
+        return str(option.envvar)
+    on = given.params[key] is not False
+    return option.opts[0] if on else option.secondary_opts[0]
+
+
+def _option(given: click.Context, key: str) -> click.Option:
+    known: dict[str | None, Any] = {one.name: one for one in given.command.params}
+    option = known[key]
+    assert isinstance(option, click.Option)
+    return option
+
+
+def _typed(given: click.Context) -> list[str]:
+    """The options of the command line again, without addresses."""
+    words: list[str] = []
+    for key, value in given.params.items():
+        typed = given.get_parameter_source(key) is ParameterSource.COMMANDLINE
+        if not typed or key in ADDRESSES:
+            continue
+        words.append(_spelling(given, key))
+        if not _option(given, key).is_flag:
+            words.append(str(value))
+    return words
+
+
+def _check_authentication() -> None:
+    """Say what MLflow's basic authentication lacks, before workers fail for it."""
+    if importlib.util.find_spec("flask_wtf") is None:
+        raise SettingsError(
+            "--app-name basic-auth needs the Python package Flask-WTF; install "
+            "normgate[auth]"
+        )
+    if not os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY"):
+        raise SettingsError(
+            "--app-name basic-auth needs a secret key that all workers share; set "
+            "MLFLOW_FLASK_SERVER_SECRET_KEY to a long random text and keep it"
+        )
+    from mlflow.server import auth
+
+    storage.connect(auth.auth_config.database_uri)
+    try:
+        auth.bootstrap_admin_user()
+    except MlflowException as error:
+        raise SettingsError(error.message) from error
+
+
+def _check_artifacts(destination: str) -> None:
+    folder = storage.local_folder(destination)
+    if folder is None:
+        if importlib.util.find_spec("boto3") is None:
+            raise SettingsError(
+                "artifacts in s3:// need the Python package boto3; install normgate[s3]"
+            )
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrackingError(f"{folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise TrackingError(f"{folder} can't be written by this account")
