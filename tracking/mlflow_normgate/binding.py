@@ -20,9 +20,15 @@ from mlflow_normgate import reserved
 from mlflow_normgate.actor import actor
 from mlflow_normgate.evidence import collect
 from mlflow_normgate.gating import GatingStore, promotion_refused
-from mlflow_normgate.judging import Refused, Version, judge, settle
+from mlflow_normgate.judging import AMBIGUOUS, Refused, Version, judge, settle
 from mlflow_normgate.ledger import contracts, registrations
-from mlflow_normgate.ledger.contracts import Act, contract_label, fits, in_force
+from mlflow_normgate.ledger.contracts import (
+    Act,
+    contract_label,
+    fits,
+    in_force,
+    is_pattern,
+)
 from mlflow_normgate.ledger.verdicts import freeze, promotions, record
 from mlflow_normgate.reserved import invalid, refused
 from normgate.errors import ContractError
@@ -39,6 +45,10 @@ if TYPE_CHECKING:
 PROMOTED_MEANWHILE = (
     "Another promotion of {name} went ahead while what is promoted was being checked. "
     "Try again."
+)
+CARRIED_TO_A_PATTERN = (
+    "The contract of {name} goes along with it, and {new!r} would stand for other "
+    "names too. Choose a name without * and ?, or release {name} first."
 )
 
 Found = dict[tuple[str, int, str], "Evidence"]
@@ -107,7 +117,7 @@ class BindingStore(GatingStore):
         Raises:
             MlflowException: With status 403, if a promoted version may not stay so.
         """
-        if not self.gated:
+        if not self.gated or new_name == name:
             yield
             return
 
@@ -120,6 +130,8 @@ class BindingStore(GatingStore):
             self.lock_ledger(session)
             self.lock_model(session, name)
             model = fetch()
+            if self._taken(session, new_name):
+                return model  # MLflow refuses it.
             self._carry(session, name, new_name)
             for row, target, found in self._promoted(session, renamed, evidence):
                 decision = judge(
@@ -144,6 +156,10 @@ class BindingStore(GatingStore):
             finally:
                 self._pending.on_model = None
 
+    def _taken(self, session: Session, name: str) -> bool:
+        key = (self._get_active_workspace(), name)
+        return session.get(SqlRegisteredModel, key) is not None
+
     def _carry(self, session: Session, name: str, new_name: str) -> None:
         """Let evidence, and a contract of the exact name, follow a renamed model."""
         connection, workspace = session.connection(), self._get_active_workspace()
@@ -151,7 +167,11 @@ class BindingStore(GatingStore):
         patterns = {
             bound.pattern for bound in contracts.bindings(connection, workspace)
         }
-        if name in patterns and not any(fits(one, new_name) for one in patterns):
+        if any(fits(one, new_name) for one in patterns) or is_pattern(name):
+            return
+        if name in patterns:
+            if is_pattern(new_name):
+                raise refused(CARRIED_TO_A_PATTERN.format(name=name, new=new_name))
             bound = in_force(connection, workspace, name)
             act = self._act(f"renamed from {name}")
             contracts.bind(connection, act, new_name, bound)
@@ -225,16 +245,19 @@ class BindingStore(GatingStore):
 
 def _would_break(decision: Decision) -> Refused:
     held = f"{decision.target} of {decision.name} is version {decision.version}"
-    if decision.contract is None:
+    if decision.contract is not None:
+        label = contract_label(decision.contract)
         return Refused(
             decision,
-            f"{held}, which would then stand under no contract. Take {decision.target} "
-            "away first, or bind another contract instead.",
+            f"{held}, which contract {label} would not allow. Move or take away "
+            f"{decision.target} first. {decision.verdict.text}",
         )
+    if AMBIGUOUS in decision.verdict.codes:
+        return Refused(decision, f"{held}. {decision.verdict.text}")
     return Refused(
         decision,
-        f"{held}, which contract {contract_label(decision.contract)} would not allow. "
-        f"Move or take away {decision.target} first. {decision.verdict.text}",
+        f"{held}, which would then stand under no contract. Take {decision.target} "
+        "away first, or bind another contract instead.",
     )
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Version = Any
 """MLflow's row of a version, whose columns have no types."""
 SHOWN_VERDICTS = 50
+AMBIGUOUS = "ambiguous-contract"
+"""The code of the refusal where patterns demand different contracts."""
 BIND_EXACTLY = "Bind the contract that is meant to the model's exact name."
 
 
@@ -80,7 +82,7 @@ def judge(
         contract = in_force(connection, row.workspace, name)
         verdict = decide(evidence, contract, registered)
     except ContractError as error:
-        verdict = Verdict((Refusal("ambiguous-contract", str(error), BIND_EXACTLY),))
+        verdict = Verdict((Refusal(AMBIGUOUS, str(error), BIND_EXACTLY),))
     return Decision(
         workspace=row.workspace,
         name=name,

@@ -26,6 +26,7 @@ from mlflow_normgate.actor import may_change_contracts
 from mlflow_normgate.binding import BindingStore
 from mlflow_normgate.evidence import collect, served_digest
 from mlflow_normgate.judging import registered_note
+from mlflow_normgate.ledger.contracts import is_pattern
 from mlflow_normgate.ledger.rules import PROTECTED_STAGES
 from mlflow_normgate.ledger.verdicts import promotions_of
 from mlflow_normgate.notes import with_note
@@ -213,6 +214,11 @@ class GatedStore(BindingStore):
             raise refused(
                 "Only an administrator of this server may change the contract of "
                 f"{name}. Ask one, and say why it should change."
+            )
+        if is_pattern(name):
+            raise invalid(
+                f"{name!r} stands for other names too. Bind a pattern where the "
+                "registry's database is, with `normgate contract bind`."
             )
         try:
             binding = reserved.parse_binding(value)

@@ -169,6 +169,11 @@ def fits(pattern: str, model: str) -> bool:
     return re.fullmatch(first, model, re.DOTALL) is not None
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a model's name, as a binding's pattern, would stand for others too."""
+    return not {"*", "?"}.isdisjoint(name)
+
+
 def bindings(connection: Connection, workspace: str) -> list[Bound]:
     """The bindings that are in force, in order of their patterns."""
     table = BINDINGS.c
