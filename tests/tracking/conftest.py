@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow_normgate.runs import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _START_S = 120.0
@@ -28,10 +28,23 @@ class Server:
     """`mlflow server` on SQLite and a free port of this machine.
 
     It keeps its port and its data, so that a client finds it again after `stop`.
+
+    Args:
+        folder: For its database, artifacts and log.
+        options: More options of `mlflow server`; the last of a kind counts.
+        environment: More variables for it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
+        self._options = options
+        self._environment = environment or {}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -48,6 +61,8 @@ class Server:
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command += self._options
+        variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with log:
             self._process = subprocess.Popen(
                 command,
@@ -55,7 +70,7 @@ class Server:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
-                env=clean_environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+                env=clean_environment(**variables, **self._environment),
             )
         ends = time.monotonic() + _START_S
         while not self._answers():
