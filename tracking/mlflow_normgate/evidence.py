@@ -7,7 +7,6 @@ it; everything else is read from the files. The policy that judges it is in
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass, replace
@@ -18,12 +17,18 @@ from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from mlflow_normgate.modelfiles import directory_digest, model_files
+from mlflow_normgate.untrusted import json_object, number, shown, some
 from normgate.contract import parse_spec
 from normgate.errors import NormgateError, TrackingError
 from normgate.gate import Card, Evidence, Member
 from normgate.gate.vitals import vital_from_record
-from normgate.plates.geometry import Geometry
-from normgate.plates.probe import expected_fingerprint
+from normgate.plates.geometry import Geometry, boxes
+from normgate.plates.probe import (
+    SIDE,
+    expected_fingerprint,
+    probe_centers,
+    probe_shape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,9 +43,10 @@ BUNDLE = "artifacts/bundle/"
 MANIFEST, SPEC, CARD = "manifest.json", "spec.json", "card.json"
 MANIFEST_FORMAT = "normgate.manifest/1"
 CARD_FORMAT = "normgate.card/1"
-MAX_TEXT = 600
 MAX_VITALS = 10_000
-MAX_PROBE_VALUES = 64 * 1024**2
+MAX_MEMBERS = 256
+MAX_PROBE_VALUES = 128 * 1024**2
+"""Pixels of the probe, cut and sized, of all channels: some 24 bytes each."""
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
 Parsed = dict[str, Any]
@@ -48,10 +54,16 @@ Parsed = dict[str, Any]
 
 def _plate_fingerprint(spec: Spec, card: Parsed) -> str:
     geometry = Geometry.from_json(card["geometry"])
-    side = max(geometry.size, geometry.window or 0)
-    if len(spec.channels) * side**2 > MAX_PROBE_VALUES:
-        raise ValueError(f"a unit has more than {MAX_PROBE_VALUES} values")
+    if len(spec.channels) * _probe_pixels(geometry) > MAX_PROBE_VALUES:
+        raise ValueError(f"it has more than {MAX_PROBE_VALUES} values")
     return expected_fingerprint(spec, geometry)
+
+
+def _probe_pixels(geometry: Geometry) -> int:
+    """Pixels of one channel that the probe of a geometry takes."""
+    rows, columns = probe_shape(geometry)
+    units = len(boxes(geometry, (rows, columns), probe_centers(geometry)))
+    return SIDE**2 + rows * columns + units * geometry.size**2
 
 
 FINGERPRINTS: dict[str, Callable[[Spec, Parsed], str]] = {"plate": _plate_fingerprint}
@@ -78,7 +90,7 @@ def collect(location: str) -> Evidence:
     try:
         files = model_files(location)
     except TrackingError as error:
-        return replace(found, problems=(str(error),))
+        return replace(found, problems=some([str(error)]))
     found = replace(found, directory_digest=directory_digest(files))
     return _read_bundle(found, files)
 
@@ -121,7 +133,7 @@ def manifest_problems(bundle: Mapping[str, ModelFile]) -> Iterator[str]:
     listed = _parse_manifest(bundle)
     for path in sorted(listed):
         if path != _plain(path):
-            yield f"The manifest lists {path[:MAX_TEXT]!r}, which is no plain path."
+            yield f"The manifest lists {path!r}, which is no plain path."
         elif path not in bundle:
             yield f"The manifest lists {path}, which is missing."
         elif bundle[path].sha256 != listed[path]:
@@ -143,7 +155,7 @@ def weights_metadata(head: bytes, size: int) -> dict[str, str]:
     length = int.from_bytes(head[:8], "little")
     if len(head) < 8 or length > size - 8 or length > len(head) - 8:
         raise ValueError("its header is cut or too large")
-    header = _json_object(head[8 : 8 + length])
+    header = json_object(head[8 : 8 + length])
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict):
         raise ValueError("its metadata is no JSON object")
@@ -168,13 +180,13 @@ class _Reader:
         try:
             return work()
         except _UNREADABLE as error:
-            reason = str(error)[:MAX_TEXT]
-            self.problems.append(f"{what} can't be read ({reason}).")
+            self.problems.append(f"{what} can't be read ({error}).")
             return None
 
 
 _UNREADABLE = (
     NormgateError,
+    ArithmeticError,
     AttributeError,
     KeyError,
     RecursionError,
@@ -192,24 +204,23 @@ def _read_bundle(found: Evidence, files: Mapping[str, ModelFile]) -> Evidence:
     problems = list(_stray_files(files))
     if not bundle:
         problems.append("The model holds no normgate bundle.")
-        return replace(found, problems=tuple(problems))
+        return replace(found, problems=some(problems))
     reader = _Reader(bundle, problems)
+    members = tuple(_members(reader))
     spec = reader.read(SPEC, lambda data: parse_spec(data, SPEC))
-    raw_card = reader.read(CARD, _json_object)
-    card = raw_card and reader.attempt(CARD, lambda: _card(raw_card))
-    fingerprint = None
+    raw_card = reader.read(CARD, json_object)
+    card = fingerprint = None
+    if raw_card is not None:
+        card = reader.attempt(CARD, lambda: _card(raw_card, len(members)))
     if spec and card:
         fingerprint = reader.attempt(
             "The probe of this spec", lambda: _expected(spec, raw_card)
         )
-    members = tuple(_members(reader))
-    if raw_card and len(raw_card.get("members", ())) != len(members):
-        problems.append("The card and the weights differ in their number of members.")
     broken = reader.attempt(MANIFEST, lambda: tuple(manifest_problems(bundle)))
     return replace(
         found,
-        problems=tuple(problems),
-        manifest_problems=broken or (),
+        problems=some(problems),
+        manifest_problems=some(broken or ()),
         spec=spec,
         card=card,
         members=members,
@@ -220,11 +231,10 @@ def _read_bundle(found: Evidence, files: Mapping[str, ModelFile]) -> Evidence:
 
 def _stray_files(files: Mapping[str, ModelFile]) -> Iterator[str]:
     for path in sorted(files):
-        name = path[:MAX_TEXT]
         if path.endswith(PICKLES):
-            yield f"{name} may be a pickle, which runs code when it is read."
+            yield f"{path} may be a pickle, which runs code when it is read."
         elif path.startswith("artifacts/") and not path.startswith(BUNDLE):
-            yield f"{name} stands beside the bundle, where nothing else belongs."
+            yield f"{path} stands beside the bundle, where nothing else belongs."
 
 
 def _expected(spec: Spec, card: Parsed) -> str:
@@ -239,7 +249,12 @@ def _members(reader: _Reader) -> Iterator[Member]:
     members = sorted(path for path in paths if path.startswith("members/"))
     if not members:
         reader.problems.append("The bundle has no weights under members/.")
-    for path in members:
+    if len(members) > MAX_MEMBERS:
+        reader.problems.append(
+            f"The bundle has {len(members)} weights files, expected at most "
+            f"{MAX_MEMBERS}."
+        )
+    for path in members[:MAX_MEMBERS]:
         yield _member(path, reader)
 
 
@@ -247,29 +262,31 @@ def _member(path: str, reader: _Reader) -> Member:
     file = reader.bundle[path]
     found = reader.attempt(path, lambda: weights_metadata(file.head, file.size)) or {}
     return Member(
-        file=path,
+        file=shown(path),
         spec_digest=found.get("spec_digest"),
         applied_fingerprint=found.get("applied_fingerprint"),
     )
 
 
-def _card(raw: Parsed) -> Card:
+def _card(raw: Parsed, members: int) -> Card:
     if raw.get("format") != CARD_FORMAT:
         raise ValueError(f"its format is not {CARD_FORMAT}")
-    metrics = {str(key): float(value) for key, value in raw["metrics"].items()}
+    if not isinstance(raw["members"], list) or len(raw["members"]) != members:
+        raise ValueError("it and the weights differ in their number of members")
+    metrics = {key: number(value) for key, value in raw["metrics"].items()}
     if any(map(math.isinf, metrics.values())):
         raise ValueError("one of its metrics is infinite")
     if len(raw["vitals"]) > MAX_VITALS:
         raise ValueError(f"it lists more than {MAX_VITALS} vitals")
     vitals = (vital_from_record(record) for record in raw["vitals"])
-    short = (replace(v, sentence=v.sentence[:MAX_TEXT]) for v in vitals)
+    short = (replace(v, name=shown(v.name), sentence=shown(v.sentence)) for v in vitals)
     return Card(family=str(raw["family"]), metrics=metrics, vitals=tuple(short))
 
 
 def _parse_manifest(bundle: Mapping[str, ModelFile]) -> dict[str, str]:
     if MANIFEST not in bundle:
         raise ValueError("it is missing")
-    manifest = _json_object(_whole(bundle[MANIFEST]))
+    manifest = json_object(_whole(bundle[MANIFEST]))
     files = manifest.get("files")
     if manifest.get("format") != MANIFEST_FORMAT or not isinstance(files, dict):
         raise ValueError(f"its format is not {MANIFEST_FORMAT}")
@@ -286,13 +303,6 @@ def _whole(file: ModelFile) -> bytes:
     if file.size > len(file.head):
         raise ValueError(f"{file.size} bytes, expected at most {len(file.head)}")
     return file.head
-
-
-def _json_object(data: bytes) -> Parsed:
-    document = json.loads(data)
-    if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")
-    return document
 
 
 def _existing_run(run_id: str | None) -> str | None:
