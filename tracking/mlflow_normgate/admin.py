@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 
+from mlflow_normgate.audit import standings, verify
 from mlflow_normgate.ledger import contracts, verdicts
+from mlflow_normgate.ledger.tables import PROMOTIONS
+from mlflow_normgate.storage import stands_in
 from mlflow_normgate.store import SCHEME, build
 from normgate.errors import ContractError, TrackingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mlflow_normgate.audit import Audited
     from mlflow_normgate.ledger.contracts import Bound, Stated
     from mlflow_normgate.ledger.verdicts import Decided
     from normgate.contract import Contract
@@ -98,3 +103,23 @@ class Administration:
                 refused=refused,
                 limit=limit,
             )
+
+    def verify(self, *, demote: bool = False) -> Iterator[Audited]:
+        """Look at everything that is promoted, in all workspaces; see `audit`.
+
+        Raises:
+            TrackingError: If the promoted files can't be read from here at all: that
+                would look as if all of them were gone.
+        """
+        if not self._store.gated:
+            return
+        with self._store.ManagedSessionMaker() as session:
+            proxied = sa.select(PROMOTIONS.c.name).where(
+                PROMOTIONS.c.location.like("mlflow-artifacts:%")
+            )
+            if not stands_in() and session.execute(proxied).first() is not None:
+                raise TrackingError(
+                    "the promoted files are in the server's artifact store; name it "
+                    "with --artifacts"
+                )
+        yield from verify(self._store, standings(self._store), demote=demote)

@@ -100,34 +100,77 @@ def local_folder(destination: str) -> Path | None:
     return None if plain.startswith("s3:") else Path(local_file_uri_to_path(plain))
 
 
+def engine(uri: str) -> sa.Engine:
+    """An engine that keeps no connection open.
+
+    Raises:
+        TrackingError: If the driver that the address names is absent.
+    """
+    wait = {"connect_timeout": CONNECT_S} if uri.startswith("postgresql") else {}
+    try:
+        return sa.create_engine(uri, poolclass=sa.NullPool, connect_args=wait)
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"{shown(uri)} needs the Python package {error.name}; install it, or write "
+            "postgresql:// for the driver that comes with normgate"
+        ) from error
+
+
 def connect(uri: str) -> None:
     """Try to open a database once; MLflow itself would try for minutes.
 
     Raises:
         TrackingError: In one sentence.
     """
-    wait = {"connect_timeout": CONNECT_S} if uri.startswith("postgresql") else {}
     try:
-        engine = sa.create_engine(uri, poolclass=sa.NullPool, connect_args=wait)
-        with engine.connect():
-            pass
-    except ModuleNotFoundError as error:
-        raise TrackingError(
-            f"{shown(uri)} needs the Python package {error.name}; install it, or write "
-            "postgresql:// for the driver that comes with normgate"
-        ) from error
+        engine(uri).connect().close()
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
         raise TrackingError(f"{shown(uri)} can't be opened: {reason}") from error
 
 
-def stand_in(uri: str, destination: str) -> None:
+def registry(named: str | None) -> str:
+    """The registry's database: the one that is named, or MLflow's own setting.
+
+    Raises:
+        TrackingError: If that is a server, or a file that is not there.
+    """
+    uri = named or str(mlflow.get_registry_uri())
+    if urlsplit(uri).scheme in {"http", "https"}:
+        raise TrackingError(
+            "the registry is behind a server, and this is read from its database; name "
+            "the database with --store, or run this where the server runs"
+        )
+    plain = database(uri)
+    path = sa.make_url(plain).database
+    if plain.startswith("sqlite:") and not Path(path or "").is_file():
+        raise TrackingError(f"{plain}: there is no such file; name another by --store")
+    connect(plain)
+    return plain
+
+
+def stand_in(uri: str, artifacts: str | None) -> None:
     """Let this process read what the server of a database stores, without a server.
 
     Args:
         uri: The database.
-        destination: The server's artifact store.
+        artifacts: The server's artifact store; by default that of MLflow's setting,
+            or `./mlartifacts` where there is one.
+
+    Raises:
+        SettingsError: If there is no such artifact store.
     """
-    os.environ[SERVE_ARTIFACTS] = "true"
-    os.environ[ARTIFACTS_DESTINATION] = unsealed(destination)
-    mlflow.set_tracking_uri(database(uri))
+    mlflow.set_tracking_uri(uri)
+    named = artifacts or os.environ.get("MLFLOW_ARTIFACTS_DESTINATION")
+    destination = unsealed(named or DEFAULT_ARTIFACTS)
+    folder = local_folder(destination)
+    if folder is None or folder.is_dir():
+        os.environ[SERVE_ARTIFACTS] = "true"
+        os.environ[ARTIFACTS_DESTINATION] = destination
+    elif named is not None:
+        raise SettingsError(f"{folder}: there is no such folder of artifacts")
+
+
+def stands_in() -> bool:
+    """Whether this process can read what a server stores."""
+    return os.environ.get(SERVE_ARTIFACTS) == "true"

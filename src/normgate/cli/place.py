@@ -1,8 +1,14 @@
-"""Options that say where the registry is, shared by the commands that need it."""
+"""Where the registry is: the options that say so, and opening it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from mlflow_normgate.admin import Administration
 
 store_option = click.option(
     "--store",
@@ -16,3 +22,26 @@ artifacts_option = click.option(
     envvar="NORMGATE_ARTIFACTS",
     help="The server's artifact store, e.g. s3://bucket/folder.",
 )
+reason_option = click.option("--reason", required=True, help="Why, for the record.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def administration(store: str | None, artifacts: str | None = None) -> Administration:
+    """Open the registry's database for an administrator.
+
+    Raises:
+        NormgateError: In one sentence, if that can't be done from here.
+    """
+    # MLflow takes seconds to import, and not every command needs it.
+    from mlflow_normgate.admin import Administration
+    from mlflow_normgate.storage import registry, stand_in
+
+    uri = registry(store)
+    stand_in(uri, artifacts)
+    return Administration(uri)
+
+
+def moment(milliseconds: int) -> str:
+    """A time of the ledger, in UTC and to the second."""
+    then = datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+    return then.strftime("%Y-%m-%dT%H:%M:%SZ")

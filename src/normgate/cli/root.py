@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from normgate.cli.contracts import contract
+from normgate.cli.ledger import ledger, verify
 from normgate.cli.secrets import load
 from normgate.cli.server import server
 from normgate.cli.specs import diff, spec
@@ -41,5 +42,5 @@ def main(secrets: Path | None) -> None:
         load(secrets)
 
 
-for command in (spec, diff, contract, sync, server):
+for command in (spec, diff, contract, ledger, verify, server, sync):
     main.add_command(command)

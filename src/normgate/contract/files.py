@@ -6,13 +6,14 @@ binary floating point.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,6 +24,9 @@ from normgate.contract.explain import explain
 from normgate.contract.provenance import Provenance
 from normgate.contract.spec import Spec
 from normgate.errors import ContractError, NormgateError, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 16
@@ -102,11 +106,22 @@ def write_atomic(path: Path, data: bytes) -> None:
         path: The final file; its folder is made where it is missing.
         data: The whole content.
     """
+    with replacing(path) as file:
+        file.buffer.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A file to write text to, which takes its name when it is whole.
+
+    Args:
+        path: The final file; its folder is made where it is missing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
