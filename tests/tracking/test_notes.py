@@ -90,11 +90,11 @@ def test_the_heading_tells_the_last_verdict() -> None:
     text = note(verdicts=(REFUSED, ALLOWED))
     heading, sentence, *_ = text.split("\n\n")
     assert heading == (
-        "Refused: champion under contract plate version 1, 2025-11-21 12:00:00 UTC, "
-        "asked by user alice."
+        "Refused: champion under contract plate version 1, 2025-11-21 12:00:00 UTC; "
+        "who asked: user alice."
     )
     assert sentence == "> Channel RFP1 is not as demanded. Train again."
-    assert "- 2025-11-21 11:59:00 UTC: production allowed, asked by user bob" in text
+    assert "- 2025-11-21 11:59:00 UTC: production allowed; who asked: user bob" in text
     assert note(RIGHT, verdicts=(ALLOWED,)).startswith("Allowed: production under ")
 
 
@@ -108,7 +108,7 @@ def test_before_any_verdict_the_contract_in_force_is_told() -> None:
 
 def test_only_the_last_few_verdicts_are_told() -> None:
     text = note(verdicts=(REFUSED, *[ALLOWED] * 9))
-    assert text.count("asked by user bob") == 4
+    assert text.count("who asked: user bob") == 4
 
 
 def test_the_table_holds_what_is_computed_against_what_is_demanded() -> None:
@@ -117,10 +117,10 @@ def test_the_table_holds_what_is_computed_against_what_is_demanded() -> None:
     computes, digest, contract = found["RFP1"]
     assert computes.startswith("uint16: rescale 0..65535 to 0..1, standardize mean 0.2")
     assert digest == f"`{short_digest(channel_digest(WRONG.channels[0]))}`"
-    assert contract.startswith("**demands** uint16: clip 963..9016, ")
+    assert contract.startswith("**differs**: uint16: clip 963..9016, ")
     assert contract.endswith(f" `{short_digest(CONTRACT.channels[0].digest)}`")
     right = rows(note(RIGHT))
-    assert [cells[-1] for cells in right.values()] == ["as demanded"] * 3
+    assert [cells[-1] for cells in right.values()] == ["the same"] * 3
     digests = f"Spec `{short_digest(spec_digest(WRONG))}`, bundle `{'a' * 12}`."
     assert digests in note().split("\n\n")
 
@@ -128,9 +128,9 @@ def test_the_table_holds_what_is_computed_against_what_is_demanded() -> None:
 def test_channels_that_are_missing_or_not_demanded_are_told() -> None:
     spec = Spec(channels=(RIGHT.channels[0], *panel(1).channels))
     found = rows(note(spec))
-    assert found["MARKER-0"][-1] == "**not demanded**"
+    assert found["MARKER-0"][-1] == "**no such channel**"
     assert found["HALO"][:2] == ["**missing**", "none"]
-    assert found["HALO"][-1].startswith("**demands** uint16: clip 1783")
+    assert found["HALO"][-1].startswith("**differs**: uint16: clip 1783")
 
 
 def test_a_version_of_nothing_tells_what_is_wrong() -> None:

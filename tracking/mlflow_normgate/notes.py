@@ -39,7 +39,9 @@ _SECTION = re.compile(
 )
 _GAP = "&emsp;"
 """Between columns: MLflow's tables have neither lines nor padding."""
-_HEAD = f"| channel{_GAP} | computes | digest{_GAP} | contract |\n|---|---|---|---|"
+_HEAD = (
+    f"| channel{_GAP} | computes | digest{_GAP} | contract demands |\n|---|---|---|---|"
+)
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;"}
 _SPECIAL = re.compile(
     r"[&<>@\\`*{}\[\]#!~|]"  # what HTML and Markdown always read
@@ -120,7 +122,7 @@ def _last(verdicts: Sequence[Said], contract: Contract | None) -> Iterator[str]:
     outcome = "Allowed" if last.allowed else "Refused"
     under = f" under contract {_told(last.contract)}" if last.contract else ""
     yield (
-        f"{outcome}: {_told(last.target)}{under}, {_time(last)}, asked by "
+        f"{outcome}: {_told(last.target)}{under}, {_time(last)}; who asked: "
         f"{_told(last.actor)}."
     )
     if last.text:
@@ -131,7 +133,7 @@ def _earlier(verdicts: Sequence[Said]) -> Iterator[str]:
     told = verdicts[1 : MAX_EARLIER + 1]
     lines = [
         f"- {_time(said)}: {_told(said.target)} "
-        f"{'allowed' if said.allowed else 'refused'}, asked by {_told(said.actor)}"
+        f"{'allowed' if said.allowed else 'refused'}; who asked: {_told(said.actor)}"
         for said in told
     ]
     if lines:
@@ -158,10 +160,10 @@ def _row(
     digest = None if found is None else channel_digest(found)
     same = demanded is not None and demanded.digest == digest
     if demanded is None:
-        says = "**not demanded**" if bound else "none in force"
+        says = "**no such channel**" if bound else "none in force"
     else:
         wanted = f"{escaped(describe_channel(demanded))} {_code(demanded.digest)}"
-        says = "as demanded" if same else f"**demands** {wanted}"
+        says = "the same" if same else f"**differs**: {wanted}"
     computes = "**missing**" if found is None else escaped(describe_channel(found))
     line = (
         f"| {escaped(name)}{_GAP} | {computes}{_GAP} | {_code(digest)}{_GAP} | {says} |"
