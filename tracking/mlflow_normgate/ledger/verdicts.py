@@ -203,7 +203,8 @@ def verdicts(
     if refused:
         query = query.where(table.allowed.is_(False))
     query = query.order_by(table.id.desc()).limit(limit)
-    rows = connection.execution_options(yield_per=BATCH).execute(query)
+    # Of the statement: an option of the connection would stay on it.
+    rows = connection.execute(query.execution_options(yield_per=BATCH))
     for row in rows.mappings():
         fields: dict[str, Any] = dict(row)
         refusals = tuple(Refusal(**one) for one in json.loads(fields.pop("refusals")))
