@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
-from mlflow_normgate.modelfiles import directory_digest, model_files
+from mlflow_normgate.modelfiles import directory_digest, misplaced, model_files
 from mlflow_normgate.untrusted import json_object, number, shown, some
 from normgate.contract import parse_spec
 from normgate.errors import NormgateError, TrackingError
@@ -87,6 +87,9 @@ def collect(location: str) -> Evidence:
         ready=model.status == LoggedModelStatus.READY,
         source_run=_existing_run(model.source_run_id),
     )
+    elsewhere = misplaced(location)
+    if elsewhere is not None:
+        return replace(found, problems=some([elsewhere]))
     try:
         files = model_files(location)
     except TrackingError as error:

@@ -12,12 +12,13 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
+from urllib.parse import urlsplit
 
-from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.host_policy import is_tracking_server_process
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
@@ -25,17 +26,25 @@ from normgate.errors import TrackingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import BinaryIO, NoReturn
 
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 64 * 1024**3
 HEAD_BYTES = 4 * 1024**2
+ALL_HEADS_BYTES = 64 * 1024**2
 CHUNK_BYTES = 4 * 1024**2
 WRITTEN_ON_DOWNLOAD = "registered_model_meta"
 """MLflow leaves this file in a model's folder when the model is downloaded."""
 PYTHON_CACHE = "__pycache__"
 """Python leaves this folder beside scoring.py when a local model is loaded in place."""
+PROXIED = frozenset({"mlflow-artifacts", "http", "https"})
+"""Schemes of what a tracking server hands out itself."""
+SEALED = "normgate+"
+# MLflow's names for them stand in `mlflow.server`, which a client need not import.
+ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class ModelFile:
     size: int
     """Bytes."""
     head: bytes
-    """The first bytes, at most 4 MiB, of JSON and safetensors files; else empty."""
+    """Of a JSON file the first 4 MiB, of a safetensors file its header; else empty."""
 
 
 def model_files(location: str) -> dict[str, ModelFile]:
@@ -65,8 +74,44 @@ def model_files(location: str) -> dict[str, ModelFile]:
     try:
         with _folder(location) as (root, in_place):
             return dict(_read_all(root, in_place))
-    except (MlflowException, OSError) as error:
+    except TrackingError:
+        raise
+    except Exception as error:  # Each store's client has errors of its own.
         raise TrackingError(f"The model's files can't be read ({error}).") from error
+
+
+def misplaced(location: str) -> str | None:
+    """Say why a server can't answer for what is stored at a location.
+
+    A client names the place where an experiment's artifacts go. What the server reads
+    there must be what every client will read, and behind a seal it must stay so.
+
+    Returns:
+        One sentence with its remedy; None if the place is the server's own, or if this
+        process is no server.
+    """
+    if not is_tracking_server_process() or _own(location):
+        return None
+    return (
+        f"The model's files are at {location}, which is not this server's artifact "
+        "store, so they may be others for another client or later. Log the model to an "
+        "experiment that has no artifact location of its own."
+    )
+
+
+def _own(location: str) -> bool:
+    place = urlsplit(location)
+    if place.scheme in PROXIED:
+        return place.netloc in {"", urlsplit(os.environ.get(ROOT, "")).netloc}
+    destination = os.environ.get(DESTINATION, "")
+    if destination.startswith(SEALED):
+        return False
+    if not is_local_uri(location):
+        return True
+    inside = Path(local_file_uri_to_path(location)).resolve()
+    roots = (os.environ.get(ROOT), destination)
+    own = [Path(local_file_uri_to_path(r)) for r in roots if r and is_local_uri(r)]
+    return any(inside.is_relative_to(root.resolve()) for root in own)
 
 
 def directory_digest(files: Mapping[str, ModelFile]) -> str:
@@ -80,45 +125,72 @@ def directory_digest(files: Mapping[str, ModelFile]) -> str:
 
 
 def _read_all(root: Path, in_place: bool) -> Iterator[tuple[str, ModelFile]]:
-    paths = sorted(_paths(root, in_place))
+    paths = sorted(islice(_paths(root, in_place), MAX_FILES + 1))
     if not paths:
         raise TrackingError("The model has no files.")
-    total = 0
-    for count, path in enumerate(paths, start=1):
+    _check_size(len(paths), 0)
+    total = heads = 0
+    for path in paths:
         total += path.lstat().st_size
-        _check_size(count, total)
+        _check_size(0, total)
         name = path.relative_to(root).as_posix()
         if path.is_symlink() or not path.is_file():
             raise TrackingError(
                 f"{name} is a link or no plain file, so what it holds can change."
             )
-        yield name, _read(path)
+        file = _read(path)
+        heads += len(file.head)
+        if heads > ALL_HEADS_BYTES:
+            raise TrackingError(
+                "The model's JSON files and the headers of its weights are larger than "
+                f"{ALL_HEADS_BYTES} bytes together."
+            )
+        yield name, file
 
 
 def _paths(root: Path, in_place: bool) -> Iterator[Path]:
     ignored = {WRITTEN_ON_DOWNLOAD, PYTHON_CACHE} if in_place else {WRITTEN_ON_DOWNLOAD}
-    for entry in os.scandir(root):
-        if entry.name in ignored:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            for folder, folders, files in os.walk(entry.path):
-                here = Path(folder)
-                links = (name for name in folders if (here / name).is_symlink())
-                yield from (here / name for name in [*files, *links])
-        else:
-            yield Path(entry.path)
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.name in ignored:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path)
+            else:
+                yield Path(entry.path)
+
+
+def _below(root: str) -> Iterator[Path]:
+    """Files and links below a folder; one that can't be listed hides nothing."""
+    for folder, folders, files in os.walk(root, onerror=_raise):
+        here = Path(folder)
+        links = (name for name in folders if (here / name).is_symlink())
+        yield from (here / name for name in [*files, *links])
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _read(path: Path) -> ModelFile:
-    keep = HEAD_BYTES if path.suffix in {".json", ".safetensors"} else 0
     total, size, head = hashlib.sha256(), 0, b""
     with path.open("rb") as file:
+        keep = _head_bytes(path.suffix, file)
         while chunk := file.read(CHUNK_BYTES):
             if size < keep:
                 head += chunk[: keep - size]
             total.update(chunk)
             size += len(chunk)
     return ModelFile(total.hexdigest(), size, head)
+
+
+def _head_bytes(suffix: str, file: BinaryIO) -> int:
+    """How much of a file is kept to be looked into."""
+    if suffix == ".safetensors":
+        length = int.from_bytes(file.read(8), "little")
+        file.seek(0)
+        return min(8 + length, HEAD_BYTES)
+    return HEAD_BYTES if suffix == ".json" else 0
 
 
 def _check_size(count: int, total: int) -> None:
@@ -150,7 +222,7 @@ def _repository(location: str) -> tuple[ArtifactRepository, str]:
     MLflow resolves `mlflow-artifacts:` only for clients. A server must ask its own
     handlers, whose functions for it are private, so they are named here alone.
     """
-    if urlparse(location).scheme not in {"mlflow-artifacts", "http", "https"}:
+    if urlsplit(location).scheme not in PROXIED:
         return get_artifact_repository(location), ""
     from mlflow.server import handlers
 
