@@ -26,6 +26,8 @@ _MOVED = "(NEW.workspace <> OLD.workspace OR NEW.name <> OLD.name OR {} <> {})".
     "NEW.version", "OLD.version"
 )
 
+_RENAMED = "NEW.workspace <> OLD.workspace OR NEW.name <> OLD.name"
+
 
 def _of(row: str) -> str:
     """The rows of one version."""
@@ -143,17 +145,27 @@ def _registry() -> tuple[str, ...]:
   WHERE {_of("OLD")} AND target IN {SQL_PROTECTED_STAGES};""",
             f"DELETE FROM normgate_prompts WHERE {_of('OLD')};",
         ),
-        # Before: MLflow's foreign keys then rename aliases and versions in any order.
+        # Foreign keys rename aliases and versions between these two, in any order.
         _trigger(
-            "model_renamed",
+            "model_renaming",
             "BEFORE UPDATE ON registered_models",
             """INSERT INTO normgate_prompts (workspace, name, version)
-  SELECT NEW.workspace, NEW.name, old.version FROM normgate_prompts AS old
-  WHERE old.workspace = OLD.workspace AND old.name = OLD.name
-    AND NOT EXISTS (SELECT 1 FROM normgate_prompts AS new
-      WHERE new.workspace = NEW.workspace AND new.name = NEW.name
-        AND new.version = old.version);""",
-            when="NEW.workspace <> OLD.workspace OR NEW.name <> OLD.name",
+  SELECT NEW.workspace, NEW.name, was.version FROM normgate_prompts AS was
+  WHERE was.workspace = OLD.workspace AND was.name = OLD.name
+    AND NOT EXISTS (SELECT 1 FROM normgate_prompts AS there
+      WHERE there.workspace = NEW.workspace AND there.name = NEW.name
+        AND there.version = was.version);""",
+            when=_RENAMED,
+        ),
+        # Where they are off, nothing followed.
+        _trigger(
+            "model_renamed",
+            "AFTER UPDATE ON registered_models",
+            """DELETE FROM normgate_prompts
+  WHERE workspace = NEW.workspace AND name = NEW.name AND version IN (
+    SELECT version FROM normgate_prompts
+    WHERE workspace = OLD.workspace AND name = OLD.name);""",
+            when=_RENAMED,
         ),
     )
 
