@@ -1,0 +1,95 @@
+"""The arms of the incident's replay, as data: one training each.
+
+`before` and `after` are what the incident's post-mortem had and prescribed, with a
+sampler and a conditioning that work; `best` is what should be done, and the arms after
+it break one thing of it. The last three sample with the incident's own sampler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from normgate.families.fusion.settings import (
+    DiffusionSettings,
+    LossSettings,
+    ModelSettings,
+)
+
+CtNormalization = Literal[
+    "nnunet_ct", "legacy_minmax", "legacy_masked_z", "legacy_window"
+]
+"""Clip to dataset percentiles and z-score by dataset; [-1000, 3000] to [0, 1]; z-score
+of each sample above -900 HU; [-160, 240] to [-2, 2]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One training of the replay."""
+
+    name: str
+    ct: CtNormalization
+    model: ModelSettings
+    diffusion: DiffusionSettings
+    loss: LossSettings
+    trained_as: str = ""
+    """The arm whose weights it takes, where only the sampler differs."""
+
+
+def _arms() -> tuple[Arm, ...]:
+    before = Arm(
+        name="before",
+        ct="legacy_minmax",
+        model=ModelSettings(),
+        diffusion=DiffusionSettings(prediction="eps_legacy", bound="hard_legacy"),
+        loss=LossSettings(
+            alpha=1.0,
+            beta=0.8,
+            gamma=2.5,
+            ssim="global_legacy",
+            target="average_legacy",
+            weighting="none_legacy",
+        ),
+    )
+    weights = replace(before.loss, beta=1.2, gamma=3.0)
+    soft = replace(before.diffusion, bound="tanh")
+    after = replace(
+        before, name="after", ct="legacy_masked_z", diffusion=soft, loss=weights
+    )
+    best = Arm(
+        name="best",
+        ct="nnunet_ct",
+        model=ModelSettings(),
+        diffusion=DiffusionSettings(),
+        loss=LossSettings(),
+    )
+    unbound = replace(after.diffusion, bound="none")
+    pooled = ModelSettings(conditioning="pooled_legacy")
+    return (
+        before,
+        replace(before, name="normalization_only", ct="legacy_masked_z"),
+        replace(before, name="clamp_only", diffusion=soft),
+        replace(before, name="weights_only", loss=weights),
+        after,
+        replace(after, name="after_no_clamp", diffusion=unbound),
+        replace(after, name="after_window", ct="legacy_window"),
+        best,
+        replace(best, name="best_minmax_ct", ct="legacy_minmax"),
+        replace(best, name="best_masked_z_ct", ct="legacy_masked_z"),
+        replace(best, name="best_window_ct", ct="legacy_window"),
+        replace(best, name="best_pooled", model=pooled),
+        replace(after, name="after_pooled", model=pooled),
+        *(_legacy_sampler(arm) for arm in (before, after, best)),
+    )
+
+
+def _legacy_sampler(arm: Arm) -> Arm:
+    return replace(
+        arm,
+        name=f"{arm.name}_legacy_sampler",
+        diffusion=replace(arm.diffusion, sampler="ddpm_subsampled_legacy"),
+        trained_as=arm.name,
+    )
+
+
+ARMS: dict[str, Arm] = {arm.name: arm for arm in _arms()}
