@@ -36,14 +36,16 @@ AIR, TABLE, DIPLOE, GREY, WHITE, CSF, LESION = range(7)
 
 _HU = (-1000.0, 1150.0, 650.0, 38.0, 30.0, 8.0, -7.0)
 """CT of each tissue; the lesion's is what it adds to the tissue that it lies in."""
-_MRI = (0.0, 0.05, 0.15, 0.75, 0.55, 0.20, 0.60)
-"""MRI of each tissue relative to full scale, the lesion's again added."""
+_MRI = (0.0, 0.05, 0.15, 0.75, 0.55, 0.20)
+"""MRI of each tissue but the lesion, relative to full scale."""
+_LESION_MRI = (0.15, 0.45)
+"""What a lesion adds; it differs between cases."""
 _MRI_UNITS = 600.0
 """Arbitrary units of full scale at gain 1."""
 _MRI_GAIN = (0.6, 1.8)
 _NO_LESION = 0.10
 _CT_NOISE_HU = 4.0
-_MRI_NOISE = 0.02
+_MRI_NOISE = 0.04
 _HEADREST_HU = -100.0
 
 
@@ -257,7 +259,7 @@ def _mri(
     tissue: NDArray[np.int8], lesion: NDArray[np.bool_], rng: Generator
 ) -> NDArray[np.float32]:
     """MRI in whole arbitrary units: gain, a smooth bias field and Rician noise."""
-    share = np.asarray(_MRI)[tissue] + lesion * _MRI[LESION]
+    share = np.asarray(_MRI)[tissue] + lesion * rng.uniform(*_LESION_MRI)
     gain = _MRI_UNITS * np.exp(rng.uniform(*np.log(_MRI_GAIN)))
     grid = np.meshgrid(*(np.linspace(-1, 1, n) for n in share.shape), indexing="ij")
     slopes = rng.uniform(-0.15, 0.15, 3)

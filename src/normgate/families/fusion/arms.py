@@ -17,7 +17,7 @@ from normgate.families.fusion.settings import (
 )
 
 CtNormalization = Literal[
-    "nnunet_ct", "legacy_minmax", "legacy_masked_z", "legacy_window"
+    "nnunet_ct", "legacy_minmax_ct", "legacy_masked_z_ct", "legacy_window_ct"
 ]
 """Clip to dataset percentiles and z-score by dataset; [-1000, 3000] to [0, 1]; z-score
 of each sample above -900 HU; [-160, 240] to [-2, 2]."""
@@ -39,7 +39,7 @@ class Arm:
 def _arms() -> tuple[Arm, ...]:
     before = Arm(
         name="before",
-        ct="legacy_minmax",
+        ct="legacy_minmax_ct",
         model=ModelSettings(),
         diffusion=DiffusionSettings(prediction="eps_legacy", bound="hard_legacy"),
         loss=LossSettings(
@@ -54,7 +54,7 @@ def _arms() -> tuple[Arm, ...]:
     weights = replace(before.loss, beta=1.2, gamma=3.0)
     soft = replace(before.diffusion, bound="tanh")
     after = replace(
-        before, name="after", ct="legacy_masked_z", diffusion=soft, loss=weights
+        before, name="after", ct="legacy_masked_z_ct", diffusion=soft, loss=weights
     )
     best = Arm(
         name="best",
@@ -67,16 +67,16 @@ def _arms() -> tuple[Arm, ...]:
     pooled = ModelSettings(conditioning="pooled_legacy")
     return (
         before,
-        replace(before, name="normalization_only", ct="legacy_masked_z"),
+        replace(before, name="normalization_only", ct="legacy_masked_z_ct"),
         replace(before, name="clamp_only", diffusion=soft),
         replace(before, name="weights_only", loss=weights),
         after,
         replace(after, name="after_no_clamp", diffusion=unbound),
-        replace(after, name="after_window", ct="legacy_window"),
+        replace(after, name="after_window", ct="legacy_window_ct"),
         best,
-        replace(best, name="best_minmax_ct", ct="legacy_minmax"),
-        replace(best, name="best_masked_z_ct", ct="legacy_masked_z"),
-        replace(best, name="best_window_ct", ct="legacy_window"),
+        replace(best, name="best_minmax_ct", ct="legacy_minmax_ct"),
+        replace(best, name="best_masked_z_ct", ct="legacy_masked_z_ct"),
+        replace(best, name="best_window_ct", ct="legacy_window_ct"),
         replace(best, name="best_pooled", model=pooled),
         replace(after, name="after_pooled", model=pooled),
         *(_legacy_sampler(arm) for arm in (before, after, best)),
