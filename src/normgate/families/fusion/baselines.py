@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from normgate.families.fusion.losses import Ranges
+    from normgate.families.fusion.losses import Spans
     from normgate.families.fusion.metrics import References
 
 
@@ -81,12 +81,12 @@ def region_copy(references: References) -> NDArray[np.float32]:
     return copied
 
 
-def baseline_scores(references: References, ranges: Ranges) -> dict[str, float]:
+def baseline_scores(references: References, spans: Spans) -> dict[str, float]:
     """`image_scores` of each baseline, as `baseline_max_bone_ssim`."""
     return {
         f"baseline_{name}_{metric}": value
         for name, image in baselines(references).items()
-        for metric, value in image_scores(image, references, ranges).items()
+        for metric, value in image_scores(image, references, spans).items()
     }
 
 

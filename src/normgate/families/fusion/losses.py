@@ -17,6 +17,7 @@ alike, of 0 and 1 or bool.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,33 +45,40 @@ _dice = DiceLoss(sigmoid=True, reduction="none", smooth_nr=1.0, smooth_dr=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranges:
-    """Data ranges of the references, constants of a training (for the local SSIM)."""
+class Span:
+    """Where a reference's values lie over a training's data, in normalized units."""
 
-    mri: float
-    """99.5th minus 0.5th percentile of the training MRI, normalized units."""
-    ct: float
-    """The same of the training CT."""
+    low: float
+    """0.5th percentile."""
+    high: float
+    """99.5th percentile."""
 
     def __post_init__(self) -> None:
-        """Refuse a reference without any range.
+        """Refuse a reference that does not vary.
 
         Raises:
-            SettingsError: With the modality.
+            SettingsError: With both ends.
         """
-        for name in ("mri", "ct"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise SettingsError(
-                    f"the data range of {name} is {getattr(self, name)}, expected "
-                    "above 0; look whether its normalization leaves a constant"
-                )
+        if not -math.inf < self.low < self.high < math.inf:
+            raise SettingsError(
+                f"a reference spans {self.low} to {self.high}, expected two numbers, "
+                "the lower first; look whether its normalization leaves a constant"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """Constants of a training, for the local SSIM."""
+
+    mri: Span
+    ct: Span
 
 
 def training_loss(
     model: FusionModel,
     diffusion: Diffusion,
     settings: LossSettings,
-    ranges: Ranges,
+    spans: Spans,
     batch: Mapping[str, Tensor],
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch and its parts.
@@ -79,7 +87,7 @@ def training_loss(
         model: What is fitted.
         diffusion: What its predictions mean.
         settings: The weights and variants.
-        ranges: Of the local SSIM.
+        spans: Of the references, for the local SSIM.
         batch: `condition` (b, c, ...) whose first channels are MRI and CT; `brain`,
             `bone`, `lesion` (b, 1, ...); `t` (b,), noise levels; `noise` (b, 1, ...).
 
@@ -97,8 +105,8 @@ def training_loss(
     fused = diffusion.bounded(implied)
     parts_b = {
         "diffusion": _unit_means((prediction - target).square()),
-        "brain": 1 - ssim(settings.ssim, fused, mri, batch["brain"], ranges.mri),
-        "bone": 1 - ssim(settings.ssim, fused, ct, batch["bone"], ranges.ct),
+        "brain": 1 - ssim(settings.ssim, fused, mri, batch["brain"], spans.mri),
+        "bone": 1 - ssim(settings.ssim, fused, ct, batch["bone"], spans.ct),
         "lesion": lesion_loss(model.lesion(fused), batch["lesion"]),
     }
     loss = total(settings, parts_b, diffusion.weight(t_b))
@@ -140,28 +148,28 @@ def composed(
 
 
 def ssim(
-    kind: Ssim, image: Tensor, reference: Tensor, mask: Tensor, data_range: float
+    kind: Ssim, image: Tensor, reference: Tensor, mask: Tensor, span: Span
 ) -> Tensor:
     """Structural similarity (b,) inside a region, -1 to 1; 1 where it is empty."""
     if kind == "global_legacy":
         return global_ssim(image, reference, mask)
-    return local_ssim(image, reference, mask, data_range)
+    return local_ssim(image, reference, mask, span)
 
 
-def local_ssim(
-    image: Tensor, reference: Tensor, mask: Tensor, data_range: float
-) -> Tensor:
+def local_ssim(image: Tensor, reference: Tensor, mask: Tensor, span: Span) -> Tensor:
     """Mean over a region of the SSIM in a Gaussian window (Wang et al. 2004).
 
     A window's means, variances and covariance are those of the part of it that lies in
     the region. It lies within the slice, of volumes too: slices are farther apart than
-    pixels, and a patch may have few.
+    pixels, and a patch may have few. Values count from the span's low end, for SSIM is
+    made for values from 0 up: of standardized values it calls an image and its
+    negative alike, for both of its factors change their sign.
 
     Args:
         image: (b, 1, ...).
         reference: (b, 1, ...).
         mask: (b, 1, ...).
-        data_range: Of the reference, a constant of the data set.
+        span: Of the reference, a constant of the data set.
 
     Returns:
         (b,), -1 to 1; 1 where the region is empty.
@@ -169,11 +177,11 @@ def local_ssim(
     # Autocast would take the convolutions of squares in half precision.
     with torch.autocast(image.device.type, enabled=False):
         inside = mask.float()
-        a, b = image.float() * inside, reference.float() * inside
+        a, b = ((x.float() - span.low) * inside for x in (image, reference))
         parts = _windowed(torch.stack([inside, a, b, a * a, b * b, a * b]))
         weight = parts[0].clamp(min=1e-6)
         mean, mean_ref, square, square_ref, product = parts[1:] / weight
-        c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+        c1, c2 = ((k * (span.high - span.low)) ** 2 for k in (0.01, 0.03))
         spread = (square - mean * mean).clamp(min=0)
         spread_ref = (square_ref - mean_ref * mean_ref).clamp(min=0)
         each = (2 * mean * mean_ref + c1) / (mean * mean + mean_ref * mean_ref + c1)

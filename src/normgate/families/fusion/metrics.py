@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from normgate.families.fusion.losses import local_ssim
+from normgate.families.fusion.losses import Span, local_ssim
 from normgate.families.fusion.similarity import (
     correlation,
     legacy_psnr,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from normgate.families.fusion.losses import Ranges
+    from normgate.families.fusion.losses import Spans
 
 LESION_FROM = 0.5
 """Probability from which a voxel is called lesion."""
@@ -66,14 +66,14 @@ class References:
 
 
 def image_scores(
-    fused: NDArray[np.float32], references: References, ranges: Ranges
+    fused: NDArray[np.float32], references: References, spans: Spans
 ) -> dict[str, float]:
     """Every metric of fused images.
 
     Args:
         fused: (n, ...), normalized units.
         references: Of the same units.
-        ranges: Of the local SSIM.
+        spans: Of the references, for the local SSIM.
 
     Returns:
         legacy_brain_ssim, legacy_bone_ssim (one window, clamped to 0..1);
@@ -90,7 +90,7 @@ def image_scores(
             getattr(references, modality),
             references,
             region,
-            getattr(ranges, modality),
+            getattr(spans, modality),
         )
     return found
 
@@ -174,10 +174,14 @@ def range_scores(
     return found
 
 
-def data_range(image: NDArray[Any]) -> float:
-    """99.5th minus 0.5th percentile, for `Ranges`."""
-    low, high = np.percentile(image, (0.5, 99.5))
-    return float(high - low)
+def measured_span(reference: NDArray[Any]) -> Span:
+    """Percentiles 0.5 and 99.5 of training references, for the local SSIM.
+
+    Raises:
+        SettingsError: They are the same: the reference is a constant.
+    """
+    low, high = np.percentile(reference, (0.5, 99.5))
+    return Span(low=float(low), high=float(high))
 
 
 def _local(
@@ -185,13 +189,13 @@ def _local(
     image: NDArray[np.float32],
     references: References,
     region: str,
-    largest: float,
+    span: Span,
 ) -> float:
     """Local SSIM, the mean over cases of the mean over the region's voxels."""
     mask = getattr(references, region)
     parts = (torch.from_numpy(np.ascontiguousarray(x)) for x in (fused, image, mask))
     a, b, inside = (part[:, None] for part in parts)
-    units = local_ssim(a, b, inside, largest).numpy().astype(np.float64)
+    units = local_ssim(a, b, inside, span).numpy().astype(np.float64)
     voxels = mask.reshape(len(mask), -1).sum(axis=1)
     found = []
     for at in references.of_cases():
