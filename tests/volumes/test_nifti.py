@@ -14,7 +14,7 @@ from tests.volumes.files import LPS, write_nifti
 from normgate.errors import CorruptImage, DataError
 from normgate.volumes.nifti import read_format
 from normgate.volumes.read import read_mask, read_volume
-from normgate.volumes.volume import as_type, rescaled
+from normgate.volumes.volume import as_type
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,12 +221,20 @@ def test_labels_become_a_mask_and_probabilities_do_not(tmp_path: Path) -> None:
 
 def test_a_declared_rescale_keeps_whole_numbers_whole(tmp_path: Path) -> None:
     raw = write_nifti(tmp_path / "raw.nii", (HU.astype(np.int32) + 1024).astype("i2"))
-    mended = rescaled(read_volume(raw), 1.0, -1024.0)
+    mended = read_volume(raw, (1.0, -1024.0))
     assert mended.array_zyx.dtype == np.int16
     assert np.array_equal(mended.array_zyx, HU)
-    assert rescaled(mended, 0.1, 0.0).array_zyx.dtype == np.float32
+    assert read_volume(raw, (0.1, 0.0)).array_zyx.dtype == np.float32
     with pytest.raises(DataError, match="no slope of 0"):
-        rescaled(mended, 0.0, 1.0)
+        read_volume(raw, (0.0, 1.0))
+
+
+def test_the_files_scale_and_a_declared_one_are_rounded_once(tmp_path: Path) -> None:
+    values = RNG.normal(0, 1e-4, HU.shape)
+    path = write_nifti(tmp_path / "a.nii", values, slope=0.1, intercept=512.0)
+    slope = float(np.float32(0.1))
+    expected = ((values * slope + 512) * 3.7 - 1894.4).astype(np.float32)
+    assert np.array_equal(read_volume(path, (3.7, -1894.4)).array_zyx, expected)
 
 
 def test_a_type_is_changed_only_where_every_value_is_exact(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class Provenance(Closed):
     """How constants were estimated, e.g. `exact histogram` or `imported`."""
     restriction: str = ""
     """Which rows or pixels counted, e.g. `training wells` or `pixels above 0`."""
+    cases: tuple[str, ...] = ()
+    """The cases that counted, by name, where data come in cases."""
     quarantined: tuple[str, ...] = ()
     """Files that could not be read and did not count."""
     channels: tuple[ChannelProvenance, ...] = ()

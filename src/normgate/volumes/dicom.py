@@ -16,7 +16,14 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from normgate.errors import DataError
-from normgate.volumes.volume import Volume, check_size, corrupt, oriented, scaled
+from normgate.volumes.volume import (
+    Rescale,
+    Volume,
+    check_size,
+    corrupt,
+    oriented,
+    scaled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +65,15 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def read_dicom(path: Path) -> Volume:
+def read_dicom(path: Path, declared: Rescale | None = None) -> Volume:
     """Read one DICOM file, or the series of a folder.
 
     Rescale slope and intercept are applied slice by slice; a padded voxel becomes -1024
     HU in a CT, and the lowest value that is not padding in anything else.
+
+    Args:
+        path: The file or folder.
+        declared: A slope and intercept to apply after the files' own.
 
     Raises:
         CorruptImage: A file is missing, cut short or can't be decoded.
@@ -74,7 +85,7 @@ def read_dicom(path: Path) -> Volume:
     slices = _ordered(files, headers)
     affine = _affine(path, slices)
     check_size((len(slices), int(headers[0].Rows), int(headers[0].Columns)), path)
-    values, padded = _values(path, slices)
+    values, padded = _values(path, slices, declared)
     if padded:
         notes += (f"{padded} padded voxels",)
     if headers[0].get("Modality") == "CT" and "RescaleIntercept" not in headers[0]:
@@ -241,14 +252,16 @@ def _thickness(path: Path, only: _Slice) -> NDArray[np.float64]:
     return result
 
 
-def _values(path: Path, slices: Sequence[_Slice]) -> tuple[NDArray[Any], int]:
+def _values(
+    path: Path, slices: Sequence[_Slice], declared: Rescale | None
+) -> tuple[NDArray[Any], int]:
     """All slices after their own rescale (slices, rows, columns), and padded voxels."""
     planes, holes = [], []
     for one in slices:
         stored = _pixels(one)
         slope = float(one.data.get("RescaleSlope", 1) or 1)
         intercept = float(one.data.get("RescaleIntercept", 0) or 0)
-        planes.append(scaled(stored[None], slope, intercept, one.path)[0])
+        planes.append(scaled(stored[None], (slope, intercept), declared, one.path)[0])
         holes.append(_padding(one.data, stored))
     common = np.result_type(*planes)
     values, padded = np.stack(planes).astype(common, copy=False), np.stack(holes)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from normgate.volumes.pairing import Pair
 
+REQUIRED = ("brain", "bone")
+"""Masks without which there is nothing to fuse."""
 PIECE = 0.1
 """Pieces of bone of this share of the largest stay."""
 APART_MM = 4.0
@@ -38,7 +40,7 @@ _IN_SLICE = np.zeros((3, 3, 3), dtype=np.bool_)
 _IN_SLICE[1] = ndimage.generate_binary_structure(2, 1)
 
 
-def complete(pair: Pair, required: Sequence[str] = ("brain", "bone")) -> Pair:
+def complete(pair: Pair, required: Sequence[str] = REQUIRED) -> Pair:
     """A pair with masks of brain and bone, derived where it has none.
 
     Args:

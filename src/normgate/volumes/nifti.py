@@ -13,7 +13,14 @@ import nibabel
 import numpy as np
 
 from normgate.errors import CorruptImage, DataError
-from normgate.volumes.volume import Volume, check_size, corrupt, oriented, scaled
+from normgate.volumes.volume import (
+    Rescale,
+    Volume,
+    check_size,
+    corrupt,
+    oriented,
+    scaled,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +49,12 @@ class NiftiFormat:
     """Whether the geometry stands in the sform, else in the qform."""
 
 
-def read_nifti(path: Path) -> Volume:
+def read_nifti(path: Path, declared: Rescale | None = None) -> Volume:
     """Read a NIfTI-1 or NIfTI-2 file, `.nii` or `.nii.gz`.
+
+    Args:
+        path: The file.
+        declared: A slope and intercept to apply after the file's own.
 
     Raises:
         CorruptImage: The file is missing, cut short or not NIfTI.
@@ -56,9 +67,9 @@ def read_nifti(path: Path) -> Volume:
     stored = _stored(image, path).reshape(shape)
     turned_zyx, turned, odd = oriented(stored, affine, path)
     # nibabel moves scl_slope and scl_inter here; a slope of 0 or NaN is none, by NIfTI.
-    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+    own = float(image.dataobj.slope), float(image.dataobj.inter)
     return Volume(
-        array_zyx=scaled(turned_zyx, slope, intercept, path),
+        array_zyx=scaled(turned_zyx, own, declared, path),
         affine=turned,
         path=str(path),
         notes=(*notes, *odd),

@@ -8,7 +8,15 @@ import nrrd
 import numpy as np
 
 from normgate.errors import DataError
-from normgate.volumes.volume import Volume, check_size, corrupt, oriented, scaled
+from normgate.volumes.volume import (
+    AS_IT_IS,
+    Rescale,
+    Volume,
+    check_size,
+    corrupt,
+    oriented,
+    scaled,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +36,12 @@ _SPACES: dict[str, tuple[int, int, int]] = {
 }
 
 
-def read_nrrd(path: Path) -> Volume:
+def read_nrrd(path: Path, declared: Rescale | None = None) -> Volume:
     """Read an NRRD file.
+
+    Args:
+        path: The file.
+        declared: A slope and intercept to apply; NRRD itself has none.
 
     Raises:
         CorruptImage: The file is missing, cut short or not NRRD.
@@ -47,7 +59,7 @@ def read_nrrd(path: Path) -> Volume:
         raise corrupt(path, KIND, error) from error
     array_zyx, affine, notes = oriented(stored, _affine(header, path), path)
     return Volume(
-        array_zyx=scaled(array_zyx, 1.0, 0.0, path),
+        array_zyx=scaled(array_zyx, AS_IT_IS, declared, path),
         affine=affine,
         path=str(path),
         notes=notes,

@@ -17,12 +17,12 @@ import numpy as np
 
 from normgate.errors import DataError
 from normgate.volumes.read import read_mask, read_volume
-from normgate.volumes.volume import Volume, rescaled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from normgate.volumes.cases import Case
+    from normgate.volumes.volume import Volume
 
 APART_VOXELS = 0.1
 AIR_HU = (-1100, -500)
@@ -75,10 +75,8 @@ def read_pair(case: Case) -> Pair:
         CorruptImage: A file is missing, cut short or not what its name says.
         DataError: A file is no volume, or lies on another grid than the MRI.
     """
-    mri, ct = read_volume(case.mri), read_volume(case.ct)
+    mri, ct = read_volume(case.mri), read_volume(case.ct, case.ct_rescale)
     check_grid(mri, ct)
-    if case.ct_rescale is not None:
-        ct = rescaled(ct, *case.ct_rescale)
     masks: dict[str, NDArray[np.bool_] | None] = {}
     for name, path in (
         ("brain", case.brain),

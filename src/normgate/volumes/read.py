@@ -10,11 +10,16 @@ from pathlib import Path
 
 from normgate.errors import DataError
 from normgate.volumes import dicom, nifti, nrrd
-from normgate.volumes.volume import Volume, corrupt, mask_of
+from normgate.volumes.volume import Rescale, Volume, corrupt, mask_of
 
 
-def read_volume(path: Path | str) -> Volume:
+def read_volume(path: Path | str, declared: Rescale | None = None) -> Volume:
     """Read a volume: values exact, axes turned to left, posterior, superior.
+
+    Args:
+        path: A file, or the folder of a DICOM series.
+        declared: A slope and intercept to apply after the file's own, such as make HU
+            of what is none; everything is rounded once.
 
     Raises:
         CorruptImage: The file is missing, cut short or not what its name says.
@@ -24,11 +29,11 @@ def read_volume(path: Path | str) -> Volume:
     file = Path(path)
     name = file.name.lower()
     if name.endswith(nifti.SUFFIXES):
-        return nifti.read_nifti(file)
+        return nifti.read_nifti(file, declared)
     if name.endswith(nrrd.SUFFIXES):
-        return nrrd.read_nrrd(file)
+        return nrrd.read_nrrd(file, declared)
     if file.is_dir() or dicom.is_dicom(file):
-        return dicom.read_dicom(file)
+        return dicom.read_dicom(file, declared)
     if not file.exists():
         raise corrupt(file, "a volume", "the file is missing")
     raise DataError(

@@ -38,6 +38,11 @@ _WHOLE_FLOAT32 = 1 << 24
 """Whole numbers up to this are exact in float32."""
 
 
+Rescale = tuple[float, float]
+"""`value * slope + intercept`."""
+AS_IT_IS: Rescale = (1.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
     """One volume."""
@@ -112,19 +117,19 @@ def oriented(
 
 
 def scaled(
-    stored: NDArray[Any], slope: float, intercept: float, path: object
+    stored: NDArray[Any], own: Rescale, declared: Rescale | None, path: object
 ) -> NDArray[Any]:
-    """Return `stored * slope + intercept`, in binary64 and rounded once.
+    """Rescale what a file holds, in binary64 and rounded once.
 
     Args:
         stored: What the file holds: integers or floats.
-        slope: The file's factor.
-        intercept: What the file adds.
+        own: Slope and intercept that the file itself tells.
+        declared: A further slope and intercept, after the file's own.
         path: The file, for errors.
 
     Returns:
-        int16 where stored numbers, slope and intercept are whole and the result fits;
-        else float32.
+        int16 where stored numbers, slopes and intercepts are whole and the result
+        fits; else float32.
 
     Raises:
         DataError: The values are no real numbers, NaN, infinite, or whole numbers that
@@ -137,17 +142,21 @@ def scaled(
             f"{path} holds {stored.dtype} voxels, expected whole or real numbers; "
             "export one gray value a voxel"
         )
-    if not (np.isfinite([slope, intercept]).all() and slope != 0):
+    numbers = (*own, *(declared or AS_IT_IS))
+    if not (np.isfinite(numbers).all() and numbers[0] != 0 and numbers[2] != 0):
         raise DataError(
-            f"{path} is to be rescaled by {slope} and {intercept}, expected finite "
-            "numbers and no slope of 0; mend its header or its row"
+            f"{path} is to be rescaled by slopes and intercepts {numbers}, expected "
+            "finite numbers and no slope of 0; mend its header or its row"
         )
-    if stored.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
-        return _whole(stored, int(slope), int(intercept), path)
+    if stored.dtype.kind in "iu" and all(number.is_integer() for number in numbers):
+        a, b, c, d = map(int, numbers)
+        return _whole(stored, a * c, b * c + d, path)
+    slope, intercept, factor, addend = numbers
     out = np.empty(stored.shape, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         for at, plane in enumerate(stored):
-            out[at] = plane.astype(np.float64) * slope + intercept
+            inner = plane.astype(np.float64) * slope + intercept
+            out[at] = inner * factor + addend
     bad = int(out.size - np.count_nonzero(np.isfinite(out)))
     if bad:
         raise DataError(
@@ -155,12 +164,6 @@ def scaled(
             "expected finite numbers; mend the file (0 for MRI, -1000 HU for CT)"
         )
     return out
-
-
-def rescaled(volume: Volume, slope: float, intercept: float) -> Volume:
-    """A volume after a declared rescale, `value * slope + intercept`; see `scaled`."""
-    array = scaled(volume.array_zyx, slope, intercept, volume.path)
-    return volume.with_array(array)
 
 
 def as_type(volume: Volume, dtype: str, what: str) -> NDArray[Any]:
