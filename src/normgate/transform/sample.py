@@ -19,8 +19,8 @@ import numpy as np
 
 from normgate.contract import RescaleSample, StandardizeSample
 from normgate.errors import DataError, SpecError
-from normgate.transform import kernels
 from normgate.transform.estimates import interpolate, inverted_cdf_rank, ranks
+from normgate.transform.lanes import lane_sums
 from normgate.transform.table import FixedOperation, apply_operations
 
 if TYPE_CHECKING:
@@ -217,8 +217,7 @@ def _whole(y: NDArray[np.float64]) -> bool:
 def _sums(values: Values, center: float) -> tuple[float, float]:
     """Sum of (y - center) and of its square, in an order fixed by the sample."""
     if values.counts is None:
-        one, two = kernels.lane_sums(values.y, center)
-        return one, two
+        return lane_sums(values.y, center)
     away = values.y - center
     return math.fsum(values.counts * away), math.fsum(values.counts * (away * away))
 
