@@ -36,8 +36,9 @@ AIR, TABLE, DIPLOE, GREY, WHITE, CSF, LESION = range(7)
 
 _HU = (-1000.0, 1150.0, 650.0, 38.0, 30.0, 8.0, -7.0)
 """CT of each tissue; the lesion's is what it adds to the tissue that it lies in."""
-_MRI = (0.0, 0.05, 0.15, 0.75, 0.55, 0.20)
-"""MRI of each tissue but the lesion, relative to full scale."""
+_MRI = (0.0, 0.05, 0.05, 0.75, 0.55, 0.20)
+"""MRI of each tissue but the lesion, relative to full scale; fat is suppressed, so that
+marrow is as dark as bone."""
 _LESION_MRI = (0.15, 0.45)
 """What a lesion adds; it differs between cases."""
 _MRI_UNITS = 600.0

@@ -43,12 +43,18 @@ def test_regression_has_no_sampler_to_test() -> None:
 
 
 def test_levels_start_in_noise_and_are_evenly_spaced() -> None:
-    visited = sampling.levels(1000, 20)
+    visited = sampling.levels(DiffusionSettings(steps=20))
     assert visited[0] == 999
     assert visited[-1] == 49
     assert {a - b for a, b in pairwise(visited)} == {50}
-    assert sampling.levels(1000, 1000) == list(range(999, -1, -1))
-    assert len(set(sampling.levels(1000, 7))) == 7
+    every = sampling.levels(DiffusionSettings(steps=1000))
+    assert every == list(range(999, -1, -1))
+    assert len(set(sampling.levels(DiffusionSettings(steps=7)))) == 7
+
+
+def test_where_noise_is_predicted_levels_start_where_that_says_something() -> None:
+    visited = sampling.levels(DiffusionSettings(steps=20, prediction="eps_legacy"))
+    assert visited == list(range(950, -1, -50))
 
 
 def test_monais_ddim_steps_beside_its_own_levels() -> None:

@@ -1,7 +1,9 @@
 """Drawing fused images, and a test of the sampler that needs no training.
 
-DDIM (Song et al. 2021) goes from level to level by what the levels themselves say; its
-levels are spaced from the last one down (Lin et al. 2024), so that it starts in noise.
+DDIM (Song et al. 2021) goes from level to level by what the levels themselves say. Its
+levels begin with the last (Lin et al. 2024), so that it starts in noise; where noise is
+predicted they begin below it as in the paper itself, for in pure noise a prediction of
+the noise says nothing of the image, and what it implies is off ten thousandfold.
 MONAI's `DDIMScheduler` isn't used: it steps to level t - T // n although its levels lie
 (T - 1) / (n - 1) apart, so that each step lands beside the next one's level. With few
 steps that costs quality (a test shows it).
@@ -99,9 +101,12 @@ def sample(denoiser: Denoiser, diffusion: Diffusion, noise: UnitNoise) -> Tensor
     return _ddpm_subsampled(denoiser, diffusion, noisy, noise)
 
 
-def levels(train_steps: int, steps: int) -> list[int]:
-    """The levels that DDIM visits, from T - 1 downwards, evenly spaced."""
-    return [round(train_steps * k / steps) - 1 for k in range(steps, 0, -1)]
+def levels(settings: DiffusionSettings) -> list[int]:
+    """The levels that DDIM visits, downwards and evenly spaced."""
+    total, steps = settings.train_steps, settings.steps
+    if settings.prediction == "eps_legacy":
+        return [total * k // steps for k in range(steps - 1, -1, -1)]
+    return [round(total * k / steps) - 1 for k in range(steps, 0, -1)]
 
 
 def _ddim(denoiser: Denoiser, diffusion: Diffusion, noisy: Tensor) -> Tensor:
@@ -109,8 +114,7 @@ def _ddim(denoiser: Denoiser, diffusion: Diffusion, noisy: Tensor) -> Tensor:
 
     The noise is taken from the bounded image, so that both make the noisy one.
     """
-    settings = diffusion.settings
-    visited = levels(settings.train_steps, settings.steps)
+    visited = levels(diffusion.settings)
     image = noisy
     for level, following in zip(visited, [*visited[1:], None], strict=True):
         t_b = torch.full((len(noisy),), level, device=noisy.device)
