@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from normgate.contract import (
     Standardize,
     channel_digest,
     normal_form,
+    read_contract,
+    read_spec,
 )
 from normgate.contract import ct as recipes
 from normgate.errors import SpecError
@@ -213,3 +216,31 @@ def test_every_recipe_has_a_digest_of_its_own() -> None:
 def test_what_makes_no_sense_is_refused(make: object, said: str) -> None:
     with pytest.raises(SpecError, match=said):
         make()  # type: ignore[operator]
+
+
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+SHIPPED = {
+    "fusion_mri_ct": (recipes.nnunet_ct(low=1, high=1233, mean=309, std=434),),
+    "fusion_hu_fixed": (recipes.hu_fixed(),),
+    "fusion_windows": recipes.windows(),
+    "fusion_legacy_minmax": (recipes.legacy_minmax_ct(),),
+    "fusion_legacy_masked_z": (recipes.legacy_masked_z_ct(),),
+    "fusion_legacy_window": (recipes.legacy_window_ct(),),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_specs_are_the_recipes(name: str) -> None:
+    spec = recipes.fusion_spec(recipes.mri_case_z(), *SHIPPED[name])
+    assert read_spec(CONTRACTS / "specs" / f"{name}.json") == spec
+
+
+def test_the_shipped_contract_takes_its_spec_and_no_other() -> None:
+    contract = read_contract(CONTRACTS / "fusion_mri_ct.json")
+    demanded = {channel.name: channel.digest for channel in contract.channels}
+    for name in SHIPPED:
+        spec = read_spec(CONTRACTS / "specs" / f"{name}.json")
+        found = {channel.name: channel_digest(channel) for channel in spec.channels}
+        assert (found == demanded) == (name == "fusion_mri_ct")
+        assert found["MRI"] == demanded["MRI"]
+    assert contract.floors == ()

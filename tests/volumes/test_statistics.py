@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.volumes.heads import write_cases
 
-from normgate.contract import Clip, Standardize, parse_provenance, to_json
+from normgate.contract import (
+    Clip,
+    Standardize,
+    parse_provenance,
+    read_spec,
+    to_json,
+)
 from normgate.errors import DataError
 from normgate.volumes.pairing import read_pair
+from normgate.volumes.phantom import PhantomSettings, phantoms
 from normgate.volumes.statistics import Tally, foreground, leaked, measure
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SPECS = Path(__file__).resolve().parents[2] / "contracts" / "specs"
 
 
 def voxels(cases: list, kind: str) -> np.ndarray:
@@ -113,3 +119,16 @@ def test_a_lesion_outside_the_brain_mask_is_foreground_too(tmp_path: Path) -> No
     outside[0, 0, 0] = True
     assert foreground(replace(pair, lesion_zyx=outside))[0, 0, 0]
     assert not foreground(replace(pair, lesion_zyx=None))[0, 0, 0]
+
+
+def test_the_shipped_constants_are_those_of_the_phantoms_they_name() -> None:
+    tally = Tally("int16")
+    for at, head in enumerate(phantoms(200, PhantomSettings(seed=1))):
+        tally.add(str(at), head.ct_zyx, head.brain_zyx | head.bone_zyx)
+    low, high = tally.counts.percentile([0.5, 99.5])
+    shipped = read_spec(SPECS / "fusion_mri_ct.json").channels[1]
+    assert shipped.steps == (
+        Clip(low=low, high=high),
+        Standardize(mean=round(tally.counts.mean), std=round(tally.counts.std())),
+    )
+    assert tally.counts.total == 88_181
