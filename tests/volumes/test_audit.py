@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from tests.volumes.heads import template_case
 
+from normgate.contract import Spec
 from normgate.contract import ct as recipes
 from normgate.errors import DataError, SpecError
+from normgate.transform.apply import Normalizer
 from normgate.volumes.audit import Audit, audit, psnr_hu
 from normgate.volumes.cases import cases, read_case_csv
 from normgate.volumes.demo import DemoSettings, write_demo
 from normgate.volumes.geometry import VolumeGeometry
 from normgate.volumes.load import Loader
+from normgate.volumes.phantom import PhantomSettings, phantom
 from normgate.volumes.statistics import measure
 
 if TYPE_CHECKING:
@@ -124,3 +127,19 @@ def test_the_real_template_is_audited(real_data: Path) -> None:
         "of the power of MRI and CT"
         in audit(loader, loader.each([case], [])).refusals[0]
     )
+
+
+def test_what_the_incident_saw_of_its_remedy_is_seen_here() -> None:
+    """A whole head, one in a headrest, and one whose skull was set to 0."""
+    spec = Spec(channels=(recipes.legacy_masked_z_ct(),))
+    seen = {}
+    for fault in ("", "headrest", "skullstrip_zero_fill"):
+        changes = {fault: True} if fault else {}
+        head = phantom(0, PhantomSettings(seed=0, **changes))
+        image = Normalizer(spec)([head.ct_zyx])[0]
+        brain, bone = (image[m].mean() for m in (head.brain_zyx, head.bone_zyx))
+        seen[fault] = (image.min(), image.max(), brain, bone)
+    assert seen[""][:2] == pytest.approx((-3.3, 1.9), abs=0.3)
+    assert seen["skullstrip_zero_fill"][:2] == pytest.approx((-22, 21.6), abs=0.5)
+    assert seen["headrest"][2] > seen[""][2] + 0.05
+    assert seen["headrest"][3] > seen[""][3] + 0.05

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from tests.volumes.heads import write_cases
 
-from normgate.errors import DataError
+from normgate.errors import CorruptImage, DataError
 from normgate.volumes.cases import cases, check, read_case_csv, write_case_csv
 
 if TYPE_CHECKING:
@@ -93,3 +95,22 @@ def test_a_missing_column_an_empty_table_and_no_table_are_refused(
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"b\.csv"):
         read_case_csv(tmp_path / "b.csv")
+
+
+def test_the_input_digest_covers_every_file_and_the_rescale(tmp_path: Path) -> None:
+    one, other = write_cases(tmp_path, 2)
+    digests = {
+        one.input_digest(),
+        other.input_digest(),
+        replace(one, ct_rescale=(1.0, 0.0)).input_digest(),
+        replace(one, bone=None).input_digest(),
+        replace(one, brain=one.bone, bone=one.brain).input_digest(),
+        replace(one, ct=one.ct.parent).input_digest(),
+    }
+    assert len(digests) == 6
+    one.lesion.write_bytes(b"changed")
+    assert one.input_digest() not in digests
+    assert list(one.files) == ["mri", "ct", "brain", "bone", "lesion"]
+    one.ct.unlink()
+    with pytest.raises(CorruptImage, match=r"ct\.nii\.gz can't be read"):
+        one.input_digest()

@@ -15,11 +15,11 @@ from normgate.contract import Channel, Clip, Spec
 from normgate.contract import ct as recipes
 from normgate.errors import FingerprintMismatch, SpecError
 from normgate.transform.apply import Normalizer
-from normgate.volumes import applied, probe
-from normgate.volumes.applied import Like
+from normgate.volumes import applied, dicom, probe
 from normgate.volumes.geometry import Box, VolumeGeometry
 from normgate.volumes.load import Loader
 from normgate.volumes.nifti import NiftiFormat
+from normgate.volumes.probe_files import NIFTI_SCALE, PLAIN, Like, write_volume
 from normgate.volumes.read import read_volume
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class ForgetsHeader(Loader):
         pair = super().read(case)
         if case.ct_rescale is None:
             return pair
-        stored = (pair.mri.array_zyx - applied.STORED_INTERCEPT) / applied.STORED_SLOPE
+        stored = (pair.mri.array_zyx - NIFTI_SCALE[1]) / NIFTI_SCALE[0]
         return replace(pair, mri=pair.mri.with_array(stored.astype(np.float32)))
 
 
@@ -311,9 +311,10 @@ def test_a_cases_own_format_is_taken_where_it_is_nifti(
     assert applied.applied_fingerprint(
         Loader(SPEC, SLICES), like
     ) == probe.expected_fingerprint(SPEC, SLICES)
-    assert applied.like_of(replace(case, ct=tmp_path)).ct == applied.PLAIN
+    assert applied.like_of(replace(case, ct=tmp_path)).ct == "dicom"
+    assert applied.like_of(replace(case, ct=tmp_path / "a.nrrd")).ct == PLAIN
     case.mri.write_bytes(b"")
-    assert applied.like_of(case).mri == applied.PLAIN
+    assert applied.like_of(case).mri == PLAIN
     real = applied.like_of(template_case(real_data))
     assert real.ct.axes == ("L", "A", "S")
     assert applied.verify(Loader(SPEC, SLICES), real)
@@ -324,9 +325,36 @@ def test_a_written_probe_holds_every_value(tmp_path: Path, form: NiftiFormat) ->
     volumes = probe.probe_volumes(SPEC, probe.FULL_SHAPE)
     for name, values in volumes.items():
         for scaled in (False, True):
-            path = applied._write(tmp_path / name, values, form, scaled=scaled)
+            path = write_volume(tmp_path / name, values, form, scaled=scaled)
             assert np.array_equal(read_volume(path).array_zyx, values)
     assert len(np.unique(volumes["CT"])) == 1 << 16
+
+
+INT16 = SPECS["int16-mri"]
+
+
+@pytest.mark.parametrize("geometry", [SLICES, BLOCKS], ids=["slices", "blocks"])
+def test_dicom_data_are_probed_as_dicom(geometry: VolumeGeometry) -> None:
+    series = Like(mri="dicom", ct="dicom")
+    for spec in (SPEC, INT16, SPECS["float-ct"]):
+        found = applied.verify(Loader(spec, geometry), series)
+        assert found == probe.expected_fingerprint(spec, geometry)
+    mixed = Like(mri=FORMATS[0], ct="dicom")
+    assert applied.verify(Loader(SPEC, geometry), mixed)
+
+
+def test_a_reader_that_forgets_the_rescale_of_a_slice_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    series = Like(ct="dicom")
+    own = dicom.scaled
+
+    def forgetful(stored: Any, rescale: Any, declared: Any, path: Any) -> Any:
+        return own(stored, (rescale[0], 0.0), declared, path)
+
+    monkeypatch.setattr(dicom, "scaled", forgetful)
+    with pytest.raises(FingerprintMismatch, match="as where a slope and intercept"):
+        applied.verify(Loader(SPEC, BLOCKS), series)
 
 
 def test_channels_of_one_volume_must_agree_in_type() -> None:

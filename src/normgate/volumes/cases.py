@@ -11,6 +11,7 @@ that there is none. Optional ct_slope and ct_intercept make HU of a CT that is n
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pandera.errors import SchemaErrors
 from pandera.pandas import Check, Column, DataFrameSchema
 
 from normgate.contract.files import write_atomic
-from normgate.errors import DataError
+from normgate.errors import CorruptImage, DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,30 @@ class Case:
     def name(self) -> str:
         """What to call it in a sentence."""
         return f"case {self.case}"
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What there is of mri, ct, brain, bone and lesion; a DICOM series' folder."""
+        found = {name: getattr(self, name) for name in ("mri", "ct", *MASKS)}
+        return {name: path for name, path in found.items() if path is not None}
+
+    def input_digest(self) -> str:
+        """SHA-256 over every file's bytes and the declared rescale, in hex.
+
+        Raises:
+            CorruptImage: A file is missing or the disk fails.
+        """
+        digest = hashlib.sha256(f"{self.ct_rescale}\n".encode())
+        for name, path in self.files.items():
+            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+            for file in inside:
+                try:
+                    own = hashlib.sha256(file.read_bytes()).hexdigest()
+                except OSError as error:
+                    msg = f"{file} can't be read ({error.strerror}); restore the file"
+                    raise CorruptImage(msg) from error
+                digest.update(f"{name} {own}\n".encode())
+        return digest.hexdigest()
 
 
 def read_case_csv(path: Path) -> pd.DataFrame:

@@ -7,7 +7,9 @@ is refused. A multi-frame file is better converted to NIfTI first.
 
 from __future__ import annotations
 
+import threading
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ from normgate.volumes.volume import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,6 +45,8 @@ _LOSSY = {
     "1.2.840.10008.1.2.4.51",
     "1.2.840.10008.1.2.4.81",
 }
+# Filters of warnings are the process's own, and threads read at once.
+_QUIET = threading.Lock()
 _CONVERT = "convert the series to NIfTI (dcm2niix)"
 
 
@@ -114,9 +118,7 @@ def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
 
 def _header(path: Path) -> Dataset:
     try:
-        # What a header's text looks like is not a reader's concern.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             data = pydicom.dcmread(path)
             _ = [data.get(name) for name in _EQUAL]
     except FileNotFoundError as error:
@@ -276,12 +278,19 @@ def _values(
 
 def _pixels(one: _Slice) -> NDArray[Any]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             pixels = np.asarray(one.data.pixel_array)
     except Exception as error:
         raise corrupt(one.path, KIND, error) from error
     return pixels
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without pydicom's warnings on the looks of a header; one thread at a time."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _padding(data: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
