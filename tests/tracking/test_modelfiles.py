@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from mlflow.store.artifact import artifact_repository_registry
 
-from mlflow_normgate import modelfiles
+from mlflow_normgate import modelfiles, places
 from mlflow_normgate.modelfiles import (
     DESTINATION,
     HEAD_BYTES,
@@ -87,7 +88,7 @@ def test_what_is_kept_of_all_files_is_bounded(
 def test_too_many_files_are_not_even_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modelfiles, "MAX_FILES", 3)
+    monkeypatch.setattr(places, "MAX_FILES", 3)
     for number in range(4):
         (tmp_path / str(number)).write_bytes(b"")
     with pytest.raises(TrackingError, match="more than 3 files"):
@@ -100,7 +101,7 @@ def test_a_folder_that_cannot_be_listed_is_told(
     inner = tmp_path / "inner"
     inner.mkdir()
     (tmp_path / "file").write_bytes(b"")
-    scandir = modelfiles.os.scandir
+    scandir = os.scandir
 
     def refused(path: str) -> object:
         if str(path) == str(inner):

@@ -16,7 +16,12 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
-from mlflow_normgate.modelfiles import directory_digest, misplaced, model_files
+from mlflow_normgate.modelfiles import (
+    directory_digest,
+    directory_digest_of,
+    misplaced,
+    model_files,
+)
 from mlflow_normgate.untrusted import json_object, number, shown, some
 from normgate.contract import parse_spec
 from normgate.errors import NormgateError, TrackingError
@@ -122,7 +127,7 @@ def logged_model(location: str) -> LoggedModel | None:
 def served_digest(location: str) -> str | None:
     """The directory digest of what is stored at a location now; None if unreadable."""
     try:
-        return directory_digest(model_files(location))
+        return directory_digest_of(location, trusted_cache=True)
     except TrackingError:
         return None
 
