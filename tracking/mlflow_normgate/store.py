@@ -125,19 +125,39 @@ class GatedStore(BindingStore):
                 f"{alias} is a legacy stage and can be no alias. Choose another alias, "
                 "such as champion."
             )
-        with self.deciding(name, version, alias, protected=protected_alias(alias)):
+        if not protected_alias(alias):
+            super().set_registered_model_alias(name, alias, version)
+            return
+        with self.deciding(name, version, alias):
             super().set_registered_model_alias(name, alias, version)
 
     def transition_model_version_stage(
         self, name: str, version: str, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
         """Change a legacy stage; Staging and Production are decided on."""
-        canonical = get_canonical_stage(stage)
-        protected = protected_stage(canonical)
-        with self.deciding(name, version, canonical, protected=protected):
+        target = get_canonical_stage(stage)
+        protected = protected_stage(target)
+        with self.deciding(name, version, target) if protected else self.holding(name):
             return super().transition_model_version_stage(
                 name, version, stage, archive_existing_versions
             )
+
+    # What takes a promotion away, which is anyone's, waits for decisions.
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """Delete an alias; the database ends its promotion."""
+        with self.holding(name):
+            super().delete_registered_model_alias(name, alias)
+
+    def delete_model_version(self, name: str, version: str) -> None:
+        """Delete a version; the database ends what it was promoted to."""
+        with self.holding(name):
+            super().delete_model_version(name, version)
+
+    def delete_registered_model(self, name: str) -> None:
+        """Delete a model; the database ends what was promoted of it."""
+        with self.holding(name):
+            super().delete_registered_model(name)
 
     # Reading: what is promoted is hashed again.
 
@@ -186,6 +206,7 @@ class GatedStore(BindingStore):
         if not self.gated or any(tag.key == IS_PROMPT_TAG_KEY for tag in tags):
             return made
         with self.ManagedSessionMaker(read_only=False) as session:
+            self.lock_ledger(session, shared=True)
             self.label(session, name)
         return self.get_registered_model(name)
 
