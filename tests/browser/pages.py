@@ -98,7 +98,8 @@ def copy_to(page: Page, name: str) -> None:
     page.get_by_role("button", name="Promote model").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("combobox").fill(name)
-    page.keyboard.press("Enter")
+    # Models are asked of the server while one types.
+    page.locator("[class*=select-item-option-content]", has_text=name).click()
     dialog.get_by_role("button", name="Promote", exact=True).click()
 
 
