@@ -208,8 +208,9 @@ def verdicts(
     rows = connection.execute(query.execution_options(yield_per=BATCH))
     for row in rows.mappings():
         fields: dict[str, Any] = dict(row)
+        verdict = _verdict(fields.pop("refusals"))
         fields["channels"] = json.loads(row["channels"])
-        yield Decided(**fields, verdict=_verdict(fields.pop("refusals")))
+        yield Decided(**fields, verdict=verdict)
 
 
 def _held(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[Held]:
