@@ -205,12 +205,12 @@ def verdicts(
         query = query.where(table.allowed.is_(False))
     query = query.order_by(table.id.desc()).limit(limit)
     # Of the statement: an option of the connection would stay on it.
-    rows = connection.execute(query.execution_options(yield_per=BATCH))
-    for row in rows.mappings():
-        fields: dict[str, Any] = dict(row)
-        verdict = _verdict(fields.pop("refusals"))
-        fields["channels"] = json.loads(row["channels"])
-        yield Decided(**fields, verdict=verdict)
+    with connection.execute(query.execution_options(yield_per=BATCH)) as rows:
+        for row in rows.mappings():
+            fields: dict[str, Any] = dict(row)
+            verdict = _verdict(fields.pop("refusals"))
+            fields["channels"] = json.loads(row["channels"])
+            yield Decided(**fields, verdict=verdict)
 
 
 def _held(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[Held]:
