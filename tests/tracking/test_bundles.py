@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tests.tracking.bundle_files import EXPERIMENT, RIGHT, database, trained_bun
 
 from mlflow_normgate import reserved
 from mlflow_normgate.bundles import SCORING, log_bundle
+from mlflow_normgate.modelfiles import directory_digest, model_files
 from normgate.contract import spec_digest, to_json
 from normgate.errors import BundleError, TrackingError
 from normgate.families import open_bundle
@@ -94,6 +96,17 @@ def test_what_is_loaded_predicts_from_raw_counts(
     assert np.array_equal(found["logits"], logits)
     assert np.array_equal(found["probabilities"], probabilities)
     assert found["probabilities"].sum(axis=1) == pytest.approx(1)
+
+
+def test_loading_a_model_in_its_place_leaves_no_code_there(
+    registered: Registered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    uri = f"models:/{registered.model_id}"
+    folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=tmp_path))
+    before = directory_digest(model_files(str(folder)))
+    mlflow.pyfunc.load_model(str(folder))
+    assert directory_digest(model_files(str(folder))) == before
 
 
 @pytest.mark.parametrize(

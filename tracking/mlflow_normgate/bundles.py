@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
@@ -28,10 +28,10 @@ from normgate.errors import BundleError, TrackingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
 
     from normgate.contract import Spec
 
+PYTHON_CACHE = "__pycache__"
 SCORING = Path(__file__).with_name("scoring.py")
 EXAMPLE_SHAPE = (2, 32, 32)
 """Crops, and their height and width in pixels, of the logged input example."""
@@ -78,7 +78,7 @@ def log_bundle(
             model = Model.log(
                 artifact_path=None,
                 name=registered_name,
-                flavor=mlflow.pyfunc,
+                flavor=_WithoutCache,
                 flavor_name="pyfunc.ModelFromCode",
                 run_id=run_id,
                 python_model=str(SCORING),
@@ -118,6 +118,20 @@ def input_example(spec: Spec) -> np.ndarray:
     shape = (count, len(spec.channels), height, width)
     ramp = np.linspace(200, 12000, num=int(np.prod(shape)))
     return ramp.astype(np.uint16).reshape(shape)
+
+
+class _WithoutCache:
+    """MLflow's own flavor, in whose models Python caches no code.
+
+    Loading a model where it is stored runs its scoring.py, and Python leaves a compiled
+    copy in `__pycache__` beside it, which it runs the next time instead of the file
+    that was verified. A plain file of that name keeps it from doing so.
+    """
+
+    @staticmethod
+    def save_model(path: str, **options: Any) -> None:
+        mlflow.pyfunc.save_model(path, **options)
+        (Path(path) / PYTHON_CACHE).touch()
 
 
 def _card(bundle: Path) -> dict[str, Any]:

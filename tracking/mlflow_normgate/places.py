@@ -37,8 +37,6 @@ MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 64 * 1024**3
 WRITTEN_ON_DOWNLOAD = "registered_model_meta"
 """MLflow leaves this file in a model's folder when the model is downloaded."""
-PYTHON_CACHE = "__pycache__"
-"""Python leaves this folder beside scoring.py when a local model is loaded in place."""
 SETTLED_S = 2.0
 """Younger files have no mark: a clock may not have ticked when they change again."""
 PROXIED = frozenset({"mlflow-artifacts", "http", "https"})
@@ -79,19 +77,19 @@ def stored_files(location: str) -> Iterator[list[StoredFile]]:
         TrackingError: If there are none or too many, or one is a symbolic link.
     """
     if is_local_uri(location):
-        yield _bounded(_local_files(Path(local_file_uri_to_path(location)), True))
+        yield _bounded(_local_files(Path(local_file_uri_to_path(location))))
         return
     repository, path = _repository(location)
     local = repository.get_local_path(path)
     if local is not None:
-        yield _bounded(_local_files(Path(local), False))
+        yield _bounded(_local_files(Path(local)))
     elif isinstance(repository, S3ArtifactRepository):
         yield _bounded(_objects(repository, path))
     else:
         _check_listing(repository, path)
         with tempfile.TemporaryDirectory(prefix="normgate-") as scratch:
             fetched = repository.download_artifacts(path, scratch)
-            yield _bounded(_local_files(Path(fetched), False))
+            yield _bounded(_local_files(Path(fetched)))
 
 
 def _bounded(files: Iterable[StoredFile]) -> list[StoredFile]:
@@ -109,10 +107,9 @@ def _check_size(count: int, total: int) -> None:
         )
 
 
-def _local_files(root: Path, in_place: bool) -> Iterator[StoredFile]:
-    """The files of a local folder, which may be the model's own and used in place."""
+def _local_files(root: Path) -> Iterator[StoredFile]:
     settled_ns = time.time_ns() - int(SETTLED_S * 1e9)
-    for path in _paths(root, in_place):
+    for path in _paths(root):
         name = path.relative_to(root).as_posix()
         if path.is_symlink() or not path.is_file():
             raise TrackingError(
@@ -129,15 +126,12 @@ def _local_files(root: Path, in_place: bool) -> Iterator[StoredFile]:
         )
 
 
-def _paths(root: Path, in_place: bool) -> Iterator[Path]:
-    ignored = {WRITTEN_ON_DOWNLOAD, PYTHON_CACHE} if in_place else {WRITTEN_ON_DOWNLOAD}
+def _paths(root: Path) -> Iterator[Path]:
     with os.scandir(root) as entries:
         for entry in entries:
-            if entry.name in ignored:
-                continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _paths_below(entry.path)
-            else:
+            elif entry.name != WRITTEN_ON_DOWNLOAD or entry.is_symlink():
                 yield Path(entry.path)
 
 
