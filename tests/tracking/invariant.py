@@ -16,9 +16,10 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlRegisteredModelAlias,
 )
 
-from mlflow_normgate.evidence import served_digest
 from mlflow_normgate.ledger.contracts import contract_label, in_force
 from mlflow_normgate.ledger.tables import PROMOTIONS, VERDICTS
+from mlflow_normgate.modelfiles import directory_digest_of
+from normgate.errors import TrackingError
 from normgate.gate import protected_alias, protected_stage
 
 if TYPE_CHECKING:
@@ -118,14 +119,19 @@ def _wrong(
     if not verdict.allowed or verdict.refusals != "[]":
         yield "its verdict refused it"
     label = f"{row.contract_name} version {row.contract_version}"
-    if label != demanded(connection, row.name):
-        yield f"it was allowed under {label}, not under {demanded(connection, row.name)}"
+    now = demanded(connection, row.name)
+    if label != now:
+        yield f"it was allowed under {label}, not under {now}"
     if label not in fulfilled.get(location, set()):
         yield f"{label} is not fulfilled by {location}"
 
 
 def _drifted(row: Any) -> bool:
-    return bool(served_digest(row.location) != row.directory_digest)
+    try:
+        served = directory_digest_of(row.location, trusted_cache=False)
+    except TrackingError:
+        return True
+    return bool(served != row.directory_digest)
 
 
 def _resolved(store: GatedStore, row: Any) -> bool:
