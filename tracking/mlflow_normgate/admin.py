@@ -117,9 +117,10 @@ class Administration:
             proxied = sa.select(PROMOTIONS.c.name).where(
                 PROMOTIONS.c.location.like("mlflow-artifacts:%")
             )
-            if not stands_in() and session.execute(proxied).first() is not None:
-                raise TrackingError(
-                    "the promoted files are in the server's artifact store; name it "
-                    "with --artifacts"
-                )
+            served = session.execute(proxied).first() is not None
+        if served and not stands_in():
+            raise TrackingError(
+                "the promoted files are in the server's artifact store; name it with "
+                "--artifacts"
+            )
         yield from verify(self._store, standings(self._store), demote=demote)

@@ -39,6 +39,13 @@ ADDRESSES = {
 }
 """Options that may hold a password, and the variables that stand for them."""
 
+DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Seconds; uvicorn's 5 kill workers that are only slow, while they start or hash.
+    "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60",
+}
+"""Variables that are set unless they are set already."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
@@ -84,9 +91,7 @@ def plan(store: str | None, artifacts: str | None, options: Sequence[str]) -> La
         app=found["app_name"],
         options=tuple(_typed(given)),
         environment={
-            "MLFLOW_DISABLE_TELEMETRY": os.environ.get(
-                "MLFLOW_DISABLE_TELEMETRY", "true"
-            ),
+            **{key: os.environ.get(key, value) for key, value in DEFAULTS.items()},
             MLFLOW_ENABLE_WORKSPACES.name: "true" if workspaces else "false",
             **{ADDRESSES[key]: value for key, value in handed.items()},
         },
