@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +85,18 @@ def test_a_logged_model_holds_no_pickle_and_says_what_it_takes(
     assert not list(folder.rglob("*.pkl"))
     wanted = (folder / "requirements.txt").read_text()
     assert "normgate[train]==" in wanted
+
+
+def test_the_uv_project_of_the_working_folder_is_not_logged(
+    bundle: Path, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("uv.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("version = 1\n")
+    made = log_bundle(bundle, run_id=run_id, registered_name="beside-uv")
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{made.model_id}"))
+    assert not {"uv.lock", "pyproject.toml"} & {path.name for path in folder.iterdir()}
+    assert "MLFLOW_LOG_UV_FILES" not in os.environ
 
 
 def test_what_is_loaded_predicts_from_raw_counts(

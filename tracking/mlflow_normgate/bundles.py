@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
+from mlflow.environment_variables import MLFLOW_LOG_UV_FILES
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, Schema, TensorSpec
@@ -74,7 +75,7 @@ def log_bundle(
     spec, card = read_spec(bundle / "spec.json"), _card(bundle)
     marks = {**(tags or {}), BUNDLE: "1"}
     try:
-        with _named_bundle(bundle) as folder:
+        with _named_bundle(bundle) as folder, _no_uv_project():
             model = Model.log(
                 artifact_path=None,
                 name=registered_name,
@@ -157,6 +158,20 @@ def _named_bundle(bundle: Path) -> Iterator[Path]:
         folder = Path(scratch) / "bundle"
         shutil.copytree(bundle, folder, copy_function=_link)
         yield folder
+
+
+@contextlib.contextmanager
+def _no_uv_project() -> Iterator[None]:
+    """Keep the uv project of the working folder, if there is one, out of the model."""
+    before = MLFLOW_LOG_UV_FILES.get_raw()
+    MLFLOW_LOG_UV_FILES.set(False)
+    try:
+        yield
+    finally:
+        if before is None:
+            MLFLOW_LOG_UV_FILES.unset()
+        else:
+            MLFLOW_LOG_UV_FILES.set(before)
 
 
 def _link(source: str, target: str) -> None:
