@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import psycopg
 import pytest
+import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from tests.tracking.bundle_files import (
@@ -28,11 +29,12 @@ from tests.tracking.composed import COMPOSE, PASSWORD, Composed
 from tests.tracking.conftest import clean_environment
 from tests.tracking.serving import NORMGATE, Serving
 
+from mlflow_normgate.readiness import prepare
 from mlflow_normgate.registry import bind_contract
 from mlflow_normgate.server import ADDRESSES, plan
 from mlflow_normgate.storage import local_folder, sealed, shown
 from normgate.contract import write
-from normgate.errors import ContractError, SettingsError
+from normgate.errors import ContractError, SettingsError, TrackingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -175,6 +177,20 @@ def test_an_artifact_store_is_sealed_once(plain: str, address: str) -> None:
     assert sealed(plain) == sealed(address) == address
 
 
+def test_models_outside_the_sealed_store_are_named(
+    settings: pytest.MonkeyPatch, sqlite_uri: str, tmp_path: Path
+) -> None:
+    launch = plan(sqlite_uri, None, [])
+    for key, value in launch.environment.items():
+        settings.setenv(key, value)
+    client = MlflowClient(sqlite_uri)
+    for name, place in (("inside", "mlflow-artifacts:/1"), ("outside", "s3://bucket")):
+        client.create_logged_model(client.create_experiment(name, place))
+    client.create_experiment("empty", "s3://bucket")
+    assert prepare(launch) == ["outside"]
+    assert sa.inspect(sa.create_engine(sqlite_uri)).has_table("normgate_gate")
+
+
 def run(folder: Path, *words: str, **environment: str) -> tuple[int, str]:
     """Run the command, and return its exit code and what it said."""
     done = subprocess.run(
@@ -187,6 +203,20 @@ def run(folder: Path, *words: str, **environment: str) -> tuple[int, str]:
         timeout=120,
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def test_tables_of_another_mlflow_are_left_alone(
+    settings: pytest.MonkeyPatch, sqlite_uri: str
+) -> None:
+    for key, value in plan(sqlite_uri, None, []).environment.items():
+        settings.setenv(key, value)
+    older = "UPDATE alembic_version SET version_num = 'bd07f7e963c5'"
+    with sa.create_engine(sqlite_uri).begin() as connection:
+        connection.exec_driver_sql("DROP TABLE workspaces")
+        connection.exec_driver_sql(older)
+    with pytest.raises(TrackingError, match="run `mlflow db upgrade` on it"):
+        prepare(plan(sqlite_uri, None, []))
+    assert not sa.inspect(sa.create_engine(sqlite_uri)).has_table("workspaces")
 
 
 @pytest.mark.slow
