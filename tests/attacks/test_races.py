@@ -5,15 +5,23 @@ Set $NORGMATE_ROUNDS to run each race so many times.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+import mlflow
 import pytest
 import sqlalchemy as sa
+from mlflow import MlflowClient
 from tests.tracking.bundle_files import (
     CONTRACT,
     FLUORESCENCE,
@@ -24,8 +32,11 @@ from tests.tracking.bundle_files import (
 from tests.tracking.invariant import problems
 from tests.tracking.racing import Race, Racer, Step, Told, racers
 from tests.tracking.registering import Registry, opened, stored
+from tests.tracking.serving import Serving
 
 from mlflow_normgate.ledger.tables import PROMOTIONS, VERDICTS
+from mlflow_normgate.reserved import BIND, binding
+from mlflow_normgate.store import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -373,3 +384,69 @@ def test_a_server_that_is_killed_leaves_all_of_a_promotion_or_nothing(
     assert (version.current_stage == target or target in version.aliases) == there
     check(arena, name, arena.race.run([promote]))
     assert held(arena, name) == (1, 1)
+
+
+def ask(uri: str, path: str, method: str, body: dict[str, object]) -> int:
+    """Send one request, as it is and once, and give the status of the answer."""
+    place = urlsplit(uri)
+    with closing(
+        HTTPConnection(str(place.hostname), place.port, timeout=60)
+    ) as connection:
+        headers = {"Content-Type": "application/json"}
+        connection.request(method, f"/api/2.0/mlflow/{path}", json.dumps(body), headers)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+
+
+@pytest.mark.slow
+def test_a_server_of_two_workers_is_asked_from_all_sides(tmp_path: Path) -> None:
+    off = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = Serving(tmp_path, ["--workers", "2"], **off)
+    try:
+        asked, stood = from_all_sides(server.uri, tmp_path)
+    finally:
+        server.kill()
+    assert set(asked) <= {200, 400, 403, 404}
+    assert asked[200]
+    assert asked[403]
+    assert stood == []
+
+
+def from_all_sides(uri: str, folder: Path) -> tuple[Counter[int], list[str]]:
+    """Ask for everything at once; what was answered, and what stands unallowed."""
+    registry = Registry(MlflowClient(uri), folder)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        right, wrong = registry.logged(), registry.logged(WRONG)
+        name = registry.model("model")
+        for logged in (right, wrong, right):
+            registry.register(name, logged)
+    finally:
+        mlflow.set_tracking_uri(before)
+    alias = {"name": name, "alias": "champion"}
+    stage = {"stage": "Production", "archive_existing_versions": True}
+    other = {"key": BIND, "value": binding(FLUORESCENCE, WHY)}
+    same = {"key": BIND, "value": binding(second_version(), WHY)}
+    requests = [
+        *(
+            ("registered-models/alias", "POST", {**alias, "version": version})
+            for version in "123"
+        ),
+        ("registered-models/alias", "DELETE", alias),
+        *(
+            ("model-versions/transition-stage", "POST",
+             {"name": name, "version": version, **stage})
+            for version in "123"
+        ),
+        ("registered-models/set-tag", "POST", {"name": name, **other}),
+        ("registered-models/set-tag", "POST", {"name": name, **same}),
+    ]  # fmt: skip
+    luck = random.Random(0)
+    chosen = [luck.choice(requests) for _ in range(60 * ROUNDS)]
+    with ThreadPoolExecutor(6) as pool:
+        asked = Counter(pool.map(lambda one: ask(uri, *one), chosen))
+    store = build(f"sqlite:///{folder}/mlflow.db")
+    fulfilled = {right.location: PLATE, wrong.location: DYE}
+    return asked, problems(store, fulfilled)

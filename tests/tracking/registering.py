@@ -66,7 +66,9 @@ class Registry:
 
     def register(self, name: str, logged: Logged) -> str:
         """Register what was logged, and return the version's number."""
-        made = self.client.create_model_version(name, logged.source, logged.run_id)
+        made = self.client.create_model_version(
+            name, logged.source, logged.run_id, model_id=logged.model_id
+        )
         return str(made.version)
 
     def champion(self, name: str, contract: Contract | None = CONTRACT) -> Logged:
