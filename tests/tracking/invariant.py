@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from mlflow_normgate.store import GatedStore
 
 DELETED = "Deleted_Internal"
-PLACEHOLDER = "dummy-source"
-"""Where MLflow says that a prompt's version is."""
+PLACEHOLDERS = {"dummy-source", "prompt-template"}
+"""Where MLflow's client and store say that a prompt's version is."""
 Key = tuple[str, str, int]
 """Model, target and version."""
 
@@ -103,7 +103,7 @@ def _wrong(
         return
     location = version.storage_location or version.source
     if row.verdict_id is None:
-        if location != PLACEHOLDER:
+        if location not in PLACEHOLDERS:
             yield f"a model at {location} has a prompt's promotion"
         return
     if row.location != location:

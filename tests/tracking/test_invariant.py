@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -72,6 +72,7 @@ SEARCH = settings(
     database=None,
     deadline=None,
     print_blob=True,
+    phases=[Phase.generate] if LONG else [Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
 
@@ -115,7 +116,7 @@ def done(work: Callable[[], Any]) -> bool:
     return True
 
 
-letters = st.sampled_from("aabbc")
+letters = st.sampled_from("aabbcp")
 numbers = st.sampled_from([1, 1, 2, 2, 3, 4])
 kinds = st.sampled_from([*FULFILLED, "right"])
 aliases = st.sampled_from([*OPEN, *PROTECTED, "champion", "Production"])
@@ -194,6 +195,8 @@ class Clients(RuleBasedStateMachine):
                 self.register(letter, kind, 0)
         self.set_alias("a", "champion", 1, 0)
         self.change_stage("b", 1, "Production", False, 0)
+        self.create_prompt("p", 0)
+        self.set_alias("p", "best", 1, 0)
 
     @rule(letter=letters, gate=gates)
     def create(self, letter: str, gate: int | None) -> None:
