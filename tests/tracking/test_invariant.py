@@ -231,10 +231,15 @@ class Clients(RuleBasedStateMachine):
         version = self.known.version(name, number)
         if version is None or version.kind == PROMPT:
             return
-        source = store.get_model_version(name, number)
-        copied = done(lambda: store.copy_model_version(source, new))
+        found, source = (
+            store.get_model_version(name, number),
+            f"models:/{name}/{number}",
+        )
+        tags = [ModelVersionTag(*tag) for tag in found.tags.items()]
+        if new not in self.known.models:
+            self.create(other, gate)
+        copied = done(lambda: store.create_model_version(new, source, tags=tags))
         assert copied == (not self.known.drifted(name, number))
-        self.known.models.setdefault(new, Model())
         if copied:
             self.known.add(new, version.kind, gated=True)
 

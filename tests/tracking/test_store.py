@@ -232,6 +232,17 @@ def test_a_copy_is_judged_by_the_target_models_contract(
     assert client.get_model_version_by_alias(name + "-renamed", "champion")
 
 
+def test_a_champion_whose_bytes_changed_is_not_copied(
+    client: MlflowClient, name: str, tmp_path: Path
+) -> None:
+    version, logged = register(client, name, tmp_path)
+    client.set_registered_model_alias(name, "champion", version)
+    (stored(logged) / "MLmodel").write_text("other")
+    with pytest.raises(MlflowException, match="not those that were allowed") as caught:
+        client.create_model_version(name, f"models:/{name}/{version}")
+    assert caught.value.error_code == "PERMISSION_DENIED"
+
+
 def test_a_contract_that_a_promoted_version_breaks_is_not_bound(
     client: MlflowClient, name: str, tmp_path: Path
 ) -> None:

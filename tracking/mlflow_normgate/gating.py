@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, ErrorCode
 from mlflow.store.artifact.utils.models import _parse_model_uri
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+REFUSED = ErrorCode.Name(PERMISSION_DENIED)
 HELD = {"key_share": True}
 """A row is held against writing, but others may still refer to it."""
 CHANGED_MEANWHILE = (
@@ -122,15 +124,23 @@ class GatingStore(LockingStore):
             return tag is not None and str(tag.value).lower() == "true"
 
     def location(self, source: str) -> str:
-        """Where the artifacts of a version's source are stored."""
+        """Where the artifacts of a version's source are stored.
+
+        Raises:
+            MlflowException: With status 403, for a promoted version that has drifted:
+                MLflow would tell a client that the server failed.
+        """
         if not source.startswith("models:"):
             return source
         try:
             parsed = _parse_model_uri(source)
             if parsed.model_id is not None:
                 return location_of(parsed.model_id) or source
-            return self.stored_at(parsed.name or "", parsed.version or "")
-        except MlflowException:
+            name, version = parsed.name or "", parsed.version or ""
+            return str(self.get_model_version_download_uri(name, version))
+        except MlflowException as error:
+            if error.error_code == REFUSED:
+                raise
             return source
 
     def stored_at(self, name: str, version: str) -> str:
