@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 from tests.tracking.bundle_files import database
+from tests.tracking.registering import opened
 
+from mlflow_normgate.modelfiles import directory_digest_of
 from mlflow_normgate.seal import models_in
 from mlflow_normgate.sealed_local import SealedLocalArtifactRepository
 from mlflow_normgate.sealed_s3 import SealedS3ArtifactRepository
@@ -137,7 +140,7 @@ class Store:
         self.repository.log_artifact(str(file), self.path(model))
 
     def path(self, model: LoggedModel) -> str:
-        return str(model.artifact_location).removeprefix(f"{self.uri}/")
+        return str(model.artifact_location).split(f"{self.folder}/", 1)[1]
 
     def read(self, model: LoggedModel) -> dict[str, str]:
         root = self.folder / self.path(model)
@@ -282,6 +285,31 @@ def test_a_model_that_the_database_does_not_know_is_left_alone(store: Store) -> 
     assert file.read_text() == "as it was"
 
 
+def test_a_download_from_a_sealed_store_changes_nothing(store: Store) -> None:
+    """MLflow leaves a note of its own beside what it hands out in place."""
+    model = store.model(status=LoggedModelStatus.READY)
+    name, location = store.register(model), str(model.artifact_location)
+    before = directory_digest_of(location, trusted_cache=False)
+    folder = download_artifacts(f"models:/{name}/1")
+    assert Path(folder, "MLmodel").read_text() == "as it was"
+    assert directory_digest_of(location, trusted_cache=False) == before
+
+
+@pytest.mark.slow
+def test_both_databases_tell_what_is_sealed(database_uri: str, tmp_path: Path) -> None:
+    with opened(database_uri, tmp_path) as registry:
+        store = Store(registry.client, tmp_path / "store")
+        model = store.model()
+        name = store.register(model)
+        with pytest.raises(MlflowException, match="for a version is made of it"):
+            store.write(model)
+        registry.client.delete_model_version(name, "1")
+        store.write(model, "new")
+        registry.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        with pytest.raises(MlflowException, match="for it is READY"):
+            store.write(model)
+
+
 def test_artifacts_of_runs_are_not_sealed(store: Store) -> None:
     run = store.client.create_run(store.experiment).info.run_id
     store.client.log_text(run, "a", "models/a.txt")
@@ -332,7 +360,9 @@ def test_a_link_to_a_sealed_model_leads_nowhere(store: Store) -> None:
             store.repository.delete_artifacts(path)
 
 
-@pytest.mark.parametrize("path", ["..", "../store-of-others", "/etc"])
+@pytest.mark.parametrize(
+    "path", ["..", "../store-of-others", "%2e%2e/store-of-others", "/etc"]
+)
 def test_nothing_outside_the_store_is_deleted(store: Store, path: str) -> None:
     (store.folder.parent / "store-of-others").mkdir()
     with pytest.raises(MlflowException, match="outside the artifact directory"):

@@ -377,11 +377,11 @@ def test_artifacts_of_runs_come_and_go_in_s3(s3: Promoted) -> None:
     assert s3.store.keys(s3.bucket, f"prefix/{at}") == []
 
 
-def gc(server: Server, model: LoggedModel) -> subprocess.CompletedProcess[str]:
+def gc(server: Server, *options: str) -> subprocess.CompletedProcess[str]:
     """Run MLflow's own removal of what is deleted, as whoever runs the server."""
     command = [sys.executable, "-m", "mlflow", "gc", "--tracking-uri", server.uri]
     command += ["--backend-store-uri", f"sqlite:///{server.folder}/server.db"]
-    command += ["--logged-model-ids", model.model_id]
+    command += options
     return subprocess.run(
         command,
         capture_output=True,
@@ -401,18 +401,35 @@ def test_gc_removes_what_nobody_needs_and_stops_at_what_is_promoted(
     s3.client.finalize_logged_model(unneeded.model_id, LoggedModelStatus.READY)
     for model in (unneeded, s3.model):
         s3.client.delete_logged_model(model.model_id)
-    done = gc(s3.server, unneeded)
+    done = gc(s3.server, "--logged-model-ids", unneeded.model_id)
     assert done.returncode == 0, done.stderr
     assert s3.objects(unneeded) == {}
-    done = gc(s3.server, s3.model)
+    done = gc(s3.server, "--logged-model-ids", s3.model.model_id)
     assert done.returncode != 0
     assert f"{s3.model.model_id} is sealed, for a version is made of it" in done.stderr
     assert s3.objects() == before
     assert s3.client.get_model_version_by_alias("rescue", "champion").version == "1"
 
 
+def test_gc_of_an_experiment_leaves_what_is_promoted_where_it_is(s3: Promoted) -> None:
+    before, experiment = s3.objects(), str(s3.model.experiment_id)
+    unneeded = s3.new().model_id
+    s3.client.delete_logged_model(unneeded)
+    s3.client.delete_experiment(experiment)
+    done = gc(s3.server, "--experiment-ids", experiment, "--logged-model-ids", unneeded)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(RestException, match="not found"):
+        s3.client.get_logged_model(s3.model.model_id)
+    at = f"{ARTIFACTS}/{place(s3.model)}"
+    for method, name in (("PUT", f"{at}/MLmodel"), ("DELETE", at)):
+        answer = send(s3.server, method, name, b"x")
+        assert answer.status == 403
+        assert f"{s3.model.model_id} is no logged model of this server" in answer.text
+    assert s3.objects() == before
+    assert s3.client.get_model_version_by_alias("rescue", "champion").version == "1"
+
+
 def test_an_object_that_was_swapped_in_the_bucket_is_not_served(s3: Promoted) -> None:
-    """The last test of this server: its model can't be promoted any more."""
     key = next(key for key in s3.objects() if key.endswith("00.safetensors"))
     data = s3.objects()[key]
     swapped = bytes([*data[:-1], data[-1] ^ 1])
