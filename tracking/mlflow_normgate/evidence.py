@@ -125,7 +125,10 @@ def logged_model(location: str) -> LoggedModel | None:
 
 
 def served_digest(location: str) -> str | None:
-    """The directory digest of what is stored at a location now; None if unreadable."""
+    """The directory digest of what is stored at a location now; None if unreadable.
+
+    What has not changed is not hashed again; see `modelfiles.directory_digest_of`.
+    """
     try:
         return directory_digest_of(location, trusted_cache=True)
     except TrackingError:
