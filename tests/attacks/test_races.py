@@ -289,6 +289,16 @@ def test_the_same_request_from_all_sides_is_one_verdict(
         assert len(arena.registry.verdicts(name)) == 1
 
 
+def test_an_alias_is_resolved_while_it_is_moved(arena: Arena, tmp_path: Path) -> None:
+    name = arena.model(tmp_path.name, *arena.right)
+    arena.registry.client.set_registered_model_alias(name, "champion", "1")
+    moves = [("alias", name, "champion", number) for number in "21"] * 3 * ROUNDS
+    resolves = [("resolve", name, "champion")] * 8 * ROUNDS
+    told = arena.race.run(moves, resolves, resolves, resolves)
+    check(arena, name, told)
+    assert [one for one in of(told) if one.error] == []
+
+
 def test_every_refusal_is_recorded(arena: Arena, tmp_path: Path) -> None:
     for number in range(ROUNDS):
         name = arena.model(f"{tmp_path.name}-{number}-", arena.wrong[0])
