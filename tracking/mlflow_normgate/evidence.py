@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
+from mlflow_normgate.mlmodel import model_problems
 from mlflow_normgate.modelfiles import (
     directory_digest,
     directory_digest_of,
@@ -212,7 +213,7 @@ def _read_bundle(found: Evidence, files: Mapping[str, ModelFile]) -> Evidence:
         for path, file in files.items()
         if path.startswith(BUNDLE)
     }
-    problems = list(_stray_files(files))
+    problems = [*_stray_files(files), *model_problems(files)]
     if not bundle:
         problems.append("The model holds no normgate bundle.")
         return replace(found, problems=some(problems))
