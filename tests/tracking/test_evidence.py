@@ -19,7 +19,8 @@ from tests.tracking.bundle_files import (
     write_card,
 )
 
-from mlflow_normgate.evidence import collect, manifest_problems, weights_metadata
+from mlflow_normgate.bundlefiles import manifest_problems, weights_metadata
+from mlflow_normgate.evidence import collect
 from mlflow_normgate.modelfiles import ModelFile
 from normgate.contract import spec_digest
 from normgate.gate import Evidence, decide
