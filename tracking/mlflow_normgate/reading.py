@@ -13,10 +13,13 @@ from mlflow_normgate.binding import BindingStore
 from mlflow_normgate.evidence import served_digest
 from mlflow_normgate.ledger.verdicts import promotions_of
 from mlflow_normgate.reserved import refused
-from normgate.gate import protected_alias
+from normgate.gate import protected_alias, protected_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.exceptions import MlflowException
 
     from mlflow_normgate.ledger.verdicts import Held
 
@@ -40,17 +43,34 @@ class VerifyingStore(BindingStore):
             found = super().get_model_version_by_alias(name, alias)
             if not (self.gated and protected_alias(alias)) or alias.lower() == LATEST:
                 return found
-            if self.is_prompt(name, found.source):
+            if self.is_prompt(name, found.source) or self._verified(found, alias):
                 return found
-            for held in self._held(name, found.version):
-                if held.target == alias:
-                    self._verify(held)
-                    found._tags = {**found.tags, **reserved.frozen(held)}
-                    return found
-        raise refused(
-            f"{name}@{alias} is version {found.version}, which the gate never allowed. "
-            "Ask the gate for it: promote that version again."
-        )
+        raise _never_allowed(found, alias)
+
+    def get_latest_versions(
+        self, name: str, stages: Sequence[str] | None = None
+    ) -> list[ModelVersion]:
+        """The newest version of each stage.
+
+        One in a protected stage that is asked for by its name, which is how models are
+        loaded from it, is hashed again.
+
+        Raises:
+            MlflowException: As for an alias.
+        """
+        for _ in range(ATTEMPTS):
+            found: list[ModelVersion] = super().get_latest_versions(name, stages)
+            if not (stages and self.gated):
+                return found
+            staged = [(one, str(one.current_stage)) for one in found]
+            wrong = [
+                (one, stage)
+                for one, stage in staged
+                if protected_stage(stage) and not self._verified(one, stage)
+            ]
+            if not wrong:
+                return found
+        raise _never_allowed(*wrong[0])
 
     def get_model_version_download_uri(self, name: str, version: str) -> str:
         """Where a version's files are; those of a promoted one are hashed again.
@@ -63,6 +83,18 @@ class VerifyingStore(BindingStore):
             for held in self._held(name, version)[:1]:
                 self._verify(held)
         return location
+
+    def _verified(self, found: ModelVersion, target: str) -> bool:
+        """Whether a version holds what it was allowed to hold; then its bytes do too.
+
+        Its tags are those of the ledger from now on.
+        """
+        for held in self._held(found.name, found.version):
+            if held.target == target:
+                self._verify(held)
+                found._tags = {**found.tags, **reserved.frozen(held)}
+                return True
+        return False
 
     def _held(self, name: str, version: str) -> list[Held]:
         with self.ManagedSessionMaker() as session:
@@ -77,3 +109,10 @@ class VerifyingStore(BindingStore):
                 "its files are not those that were allowed. Find out who changed them, "
                 "then register the model again from its run and promote that version."
             )
+
+
+def _never_allowed(found: ModelVersion, target: str) -> MlflowException:
+    return refused(
+        f"{target} of {found.name} is version {found.version}, which the gate never "
+        "allowed. Ask the gate for it: promote that version again."
+    )

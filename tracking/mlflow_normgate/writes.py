@@ -24,6 +24,7 @@ GATED = {
 """Writes that our store does itself, and what the gate does about them."""
 
 VERIFIED = {
+    "get_latest_versions": "hashes again what a protected stage leads to",
     "get_model_version_by_alias": "hashes again what a protected alias leads to",
     "get_model_version_download_uri": "hashes again what is promoted",
 }
@@ -59,7 +60,6 @@ HARMLESS = {
 
 READS = frozenset(
     {
-        "get_latest_versions",
         "get_model_version",
         "get_prompt",
         "get_prompt_version",
