@@ -50,7 +50,8 @@ def test_asking_does_not_initialize_a_database(sqlite_uri: str) -> None:
     assert administration.contracts() == []
     assert administration.bindings() == []
     assert list(administration.verdicts()) == []
-    assert list(administration.verify()) == []
+    with pytest.raises(TrackingError, match="nothing was ever gated"):
+        list(administration.verify())
     with pytest.raises(ContractError, match="needs a reason"):
         administration.bind("model", CONTRACT, " ")
     tables = sa.inspect(sa.create_engine(sqlite_uri)).get_table_names()

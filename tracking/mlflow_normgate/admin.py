@@ -108,11 +108,14 @@ class Administration:
         """Look at everything that is promoted, in all workspaces; see `audit`.
 
         Raises:
-            TrackingError: If the promoted files can't be read from here at all: that
-                would look as if all of them were gone.
+            TrackingError: If nothing was ever gated there, or the promoted files can't
+                be read from here at all, which would look as if all were gone.
         """
         if not self._store.gated:
-            return
+            raise TrackingError(
+                "nothing was ever gated in this database: start `normgate server` on "
+                "it, or run `normgate ledger upgrade`"
+            )
         with self._store.ManagedSessionMaker() as session:
             proxied = sa.select(PROMOTIONS.c.name).where(
                 PROMOTIONS.c.location.like("mlflow-artifacts:%")

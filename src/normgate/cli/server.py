@@ -37,9 +37,10 @@ def server(store: str | None, artifacts: str | None, options: tuple[str, ...]) -
         err=True,
     )
     if outside:
+        more = ", ..." if outside[SHOWN:] else ""
         click.echo(
-            f"normgate: {len(outside)} experiments keep models elsewhere, where they "
-            f"are not sealed, only hashed again: {', '.join(outside[:SHOWN])}",
+            "normgate: models of these experiments are kept elsewhere, where they are "
+            f"not sealed but only hashed again: {', '.join(outside[:SHOWN])}{more}",
             err=True,
         )
     become(launch)
