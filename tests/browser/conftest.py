@@ -34,7 +34,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_PATIENCE_MS = 15_000
+_PATIENCE_MS = 30_000
 expect.set_options(timeout=_PATIENCE_MS)
 # MLflow shows a chat beside the page on the first visit.
 _NO_CHAT = "localStorage['mlflow.assistant.fab.autoOpenedOnFirstLoad_v1'] = 'true'"

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from playwright.sync_api import expect
-from tests.tracking.bundle_files import Logged, log_folder, write_bundle
+from tests.tracking.bundle_files import (
+    Logged,
+    close,
+    log_folder,
+    write_bundle,
+    write_card,
+)
 
 from mlflow_normgate.registry import bind_contract
 from normgate.contract import read_contract
@@ -36,10 +42,13 @@ class Registry:
         bind_contract(name, CONTRACT, "a browser's test")
         return name
 
-    def log(self, spec: Spec) -> Logged:
-        """Log a model of its own run."""
-        place = self.folder / f"{len(list(self.folder.iterdir()))}"
-        return log_folder(self.client, write_bundle(place, spec))
+    def log(self, spec: Spec, **card: Any) -> Logged:
+        """Log a model of its own run, with some fields of its card changed."""
+        bundle = self.folder / f"{len(list(self.folder.iterdir()))}"
+        write_bundle(bundle, spec)
+        write_card(bundle, **card)
+        close(bundle)
+        return log_folder(self.client, bundle)
 
     def register(self, name: str, logged: Logged) -> str:
         """Make a version of a logged model."""
@@ -89,7 +98,8 @@ def copy_to(page: Page, name: str) -> None:
     page.get_by_role("button", name="Promote model").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("combobox").fill(name)
-    page.keyboard.press("Enter")
+    # Models are asked of the server while one types.
+    page.locator("[class*=select-item-option-content]", has_text=name).click()
     dialog.get_by_role("button", name="Promote", exact=True).click()
 
 

@@ -15,6 +15,8 @@ from tests.browser.pages import (
 )
 from tests.tracking.bundle_files import RIGHT, WRONG
 
+from normgate.gate.vitals import channel_std
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -109,6 +111,22 @@ def test_what_a_person_wrote_stays_above_the_note(
     expect(page.get_by_text("Mine: compare with last week.")).to_be_visible()
     expect(page.get_by_text("Refused: champion under contract")).to_be_visible()
     expect(page.get_by_text("No verdict yet")).to_have_count(0)
+
+
+def test_what_a_card_smuggles_into_a_refusal_is_shown_and_not_run(
+    page: Page, registry: Registry
+) -> None:
+    said = "<img src=//h.org/x> ![](https://h.org/y.png) <script>alert(1)</script> www."
+    vital = {**channel_std("RFP1", 1.0).record(), "level": "red", "sentence": said}
+    name = registry.model("rescue-smuggler")
+    version = registry.register(name, registry.log(RIGHT, vitals=[vital]))
+    assert said in sentence(registry, name, version, "champion")
+    open_version(page, name, version)
+    expect(page.get_by_text(said)).to_be_visible()
+    dialog = ask_alias(page, "champion")
+    expect(dialog.get_by_text(said)).to_be_visible()
+    # The fixture fails if another host was asked for a picture.
+    expect(page.locator("img[src*='h.org']")).to_have_count(0)
 
 
 def test_a_legacy_stage_is_refused_in_the_old_ui(

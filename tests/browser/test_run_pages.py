@@ -27,12 +27,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def place(server: Server, tmp_path: Path) -> Place:
-    """An experiment of its own."""
+    """An experiment that the tests share."""
+    client = MlflowClient(server.uri)
+    found = client.get_experiment_by_name("rescue")
     return Place(
         tracking_uri=server.uri,
-        experiment_id=MlflowClient(server.uri).create_experiment(
-            f"rescue {tmp_path.name.rpartition('_')[2]}"
-        ),
+        experiment_id=found.experiment_id
+        if found
+        else client.create_experiment("rescue"),
         spool_root=tmp_path / "spool",
     )
 
@@ -50,12 +52,15 @@ def train(place: Place, name: str, spec: Spec, auroc: float) -> str:
     return run_id
 
 
-def test_a_runs_page_shows_what_its_spec_computes(page: Page, place: Place) -> None:
+def test_a_runs_page_shows_what_its_spec_computes(
+    page: Page, place: Place, figures: Path | None
+) -> None:
     run_id = train(place, "rescue-0ms", RIGHT, 0.93)
     page.goto(f"/#/experiments/{place.experiment_id}/runs/{run_id}")
     row = page.get_by_role("row", name="HALO_MASKED uint16")
     expect(row).to_contain_text("uint16: clip 0..238, rescale 0..238 to 0..1")
     expect(page.get_by_role("row", name="norm.RFP1.high")).to_contain_text("9016")
+    picture(page, figures, "run-page")
 
 
 def test_two_runs_that_were_normalized_otherwise_differ_line_by_line(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import mlflow
 import pytest
+import sqlalchemy as sa
 from tests.cli.command import RIGHT, ROOT, run
 
 from normgate.contract import read_contract
@@ -85,3 +86,16 @@ def test_a_contract_is_never_rewritten(sqlite_uri: str, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "never rewritten" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_each_workspace_has_contracts_of_its_own(sqlite_uri: str) -> None:
+    with sa.create_engine(sqlite_uri).begin() as connection:
+        connection.exec_driver_sql("INSERT INTO workspaces (name) VALUES ('team')")
+    at, team = ("--store", sqlite_uri), ("--workspace", "team")
+    why = ("--reason", "first of its kind")
+    assert run("contract", "add", PLATE, *at, *team, *why).exit_code == 0
+    assert "plate_3ch version 1" in run("contract", "list", *at, *team).output
+    assert run("contract", "list", *at, "--workspace", "default").output == ""
+    result = run("contract", "list", *at, "--workspace", "another")
+    assert result.exit_code == 2
+    assert "no workspace 'another': there are default, team" in result.stderr

@@ -135,6 +135,12 @@ def test_what_is_promoted_is_verified(store: str, client: MlflowClient) -> None:
     assert run("verify", "--store", store).exit_code == 0
 
 
+def test_what_was_never_gated_is_not_called_verified(sqlite_uri: str) -> None:
+    result = run("verify", "--store", sqlite_uri)
+    assert result.exit_code == 2
+    assert "nothing was ever gated in this database" in result.stderr
+
+
 def test_the_ledger_goes_only_when_asked_for_and_comes_back(store: str) -> None:
     refused = run("ledger", "downgrade", "--store", store)
     assert refused.exit_code == 2

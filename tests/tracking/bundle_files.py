@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 from safetensors.numpy import save_file
 
+from mlflow_normgate.bundles import SCORING
 from normgate.contract import (
     Contract,
     Floor,
@@ -50,6 +51,71 @@ CONTRACT = contract_for(
 
 FLUORESCENCE = contract_for(WRONG, name="fluorescence")
 """A contract that what fulfils `CONTRACT` does not fulfil."""
+
+
+MLMODEL = """\
+artifact_path: /store/1/models/{model_id}/artifacts
+flavors:
+  python_function:
+    artifacts:
+      bundle:
+        path: artifacts/bundle
+        uri: /scratch/bundle
+    cloudpickle_version: 3.1.2
+    code: null
+    env:
+      conda: conda.yaml
+      virtualenv: python_env.yaml
+    loader_module: mlflow.pyfunc.loaders.code_model
+    model_code_path: /site-packages/mlflow_normgate/scoring.py
+    python_version: 3.11.7
+    streamable: false
+is_signature_from_type_hint: false
+metadata:
+  normgate.family: plate
+  normgate.spec_digest: none
+mlflow_version: 3.17.2
+model_id: {model_id}
+model_size_bytes: 227542
+model_uuid: {model_id}
+prompts: null
+run_id: none
+saved_input_example_info:
+  artifact_path: input_example.json
+  serving_input_path: serving_input_example.json
+  type: ndarray
+signature:
+  inputs: '[]'
+  outputs: '[]'
+  params: null
+type_hint_from_example: false
+utc_time_created: '2026-11-21 07:29:06.677599'
+"""
+ENVIRONMENT = {
+    "conda.yaml": """\
+channels:
+- conda-forge
+dependencies:
+- python=3.11.7
+- pip<=23.2.1
+- pip:
+  - mlflow==3.17.2
+  - normgate[train]==0.1.0
+name: mlflow-env
+""",
+    "input_example.json": "[]",
+    "python_env.yaml": """\
+python: 3.11.7
+build_dependencies:
+- pip==23.2.1
+- setuptools==84.2.1
+- wheel
+dependencies:
+- -r requirements.txt
+""",
+    "requirements.txt": "mlflow==3.17.2\nnormgate[train]==0.1.0",
+    "serving_input_example.json": "[]",
+}
 
 
 def second_version() -> Contract:
@@ -140,15 +206,24 @@ def database(folder: Path, scheme: str = "normgate+sqlite") -> Iterator[MlflowCl
         mlflow.set_tracking_uri(before)
 
 
+def write_model(folder: Path, bundle: Path, model_id: str) -> Path:
+    """Write what `log_bundle` writes, without MLflow: it takes seconds for that."""
+    shutil.copytree(bundle, folder / "artifacts" / "bundle")
+    shutil.copy(SCORING, folder)
+    (folder / "MLmodel").write_text(MLMODEL.format(model_id=model_id))
+    for name, text in ENVIRONMENT.items():
+        (folder / name).write_text(text)
+    return folder
+
+
 def log_folder(client: MlflowClient, bundle: Path, *, ready: bool = True) -> Logged:
-    """Log a bundle as a model, without MLflow's own packaging around it."""
+    """Log a bundle as a model, as `log_bundle` would."""
     found = client.get_experiment_by_name(EXPERIMENT)
     experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
     run_id = client.create_run(experiment).info.run_id
     model = client.create_logged_model(experiment, name="demo", source_run_id=run_id)
     model_folder = bundle.parent / f"model-{model.model_id}"
-    shutil.copytree(bundle, model_folder / "artifacts" / "bundle")
-    (model_folder / "MLmodel").write_text(f"model_id: {model.model_id}\n")
+    write_model(model_folder, bundle, model.model_id)
     client.log_model_artifacts(model.model_id, str(model_folder))
     if ready:
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)

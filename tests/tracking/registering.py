@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.tracking.bundle_files import CONTRACT, RIGHT, log_folder, write_bundle
+import mlflow
+from mlflow import MlflowClient
+from tests.tracking.bundle_files import (
+    CONTRACT,
+    EXPERIMENT,
+    RIGHT,
+    log_folder,
+    write_bundle,
+)
 
 from mlflow_normgate import reserved
 from mlflow_normgate.ledger.verdicts import promotions, verdicts
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from collections.abc import Iterator
+
     from tests.tracking.bundle_files import Logged
 
     from mlflow_normgate.ledger.verdicts import Decided
@@ -56,7 +66,9 @@ class Registry:
 
     def register(self, name: str, logged: Logged) -> str:
         """Register what was logged, and return the version's number."""
-        made = self.client.create_model_version(name, logged.source, logged.run_id)
+        made = self.client.create_model_version(
+            name, logged.source, logged.run_id, model_id=logged.model_id
+        )
         return str(made.version)
 
     def champion(self, name: str, contract: Contract | None = CONTRACT) -> Logged:
@@ -87,6 +99,19 @@ class Registry:
         """Every verdict on a model, the newest first."""
         with self.store.ManagedSessionMaker() as session:
             return list(verdicts(session.connection(), "default", name=name))
+
+
+@contextmanager
+def opened(uri: str, folder: Path) -> Iterator[Registry]:
+    """A gated registry in a database that holds MLflow's tables."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri, f"normgate+{uri}")
+    client.create_experiment(EXPERIMENT, (folder / "artifacts").as_uri())
+    try:
+        yield Registry(client, folder)
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 def stored(logged: Logged) -> Path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from tests.tracking.bundle_files import EXPERIMENT, RIGHT, database, trained_bun
 
 from mlflow_normgate import reserved
 from mlflow_normgate.bundles import SCORING, log_bundle
+from mlflow_normgate.modelfiles import directory_digest, model_files
 from normgate.contract import spec_digest, to_json
 from normgate.errors import BundleError, TrackingError
 from normgate.families import open_bundle
@@ -84,6 +87,18 @@ def test_a_logged_model_holds_no_pickle_and_says_what_it_takes(
     assert "normgate[train]==" in wanted
 
 
+def test_the_uv_project_of_the_working_folder_is_not_logged(
+    bundle: Path, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("uv.lock", "pyproject.toml"):
+        (tmp_path / name).write_text("version = 1\n")
+    made = log_bundle(bundle, run_id=run_id, registered_name="beside-uv")
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{made.model_id}"))
+    assert not {"uv.lock", "pyproject.toml"} & {path.name for path in folder.iterdir()}
+    assert "MLFLOW_LOG_UV_FILES" not in os.environ
+
+
 def test_what_is_loaded_predicts_from_raw_counts(
     registered: Registered, bundle: Path
 ) -> None:
@@ -94,6 +109,17 @@ def test_what_is_loaded_predicts_from_raw_counts(
     assert np.array_equal(found["logits"], logits)
     assert np.array_equal(found["probabilities"], probabilities)
     assert found["probabilities"].sum(axis=1) == pytest.approx(1)
+
+
+def test_loading_a_model_in_its_place_leaves_no_code_there(
+    registered: Registered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    uri = f"models:/{registered.model_id}"
+    folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=tmp_path))
+    before = directory_digest(model_files(str(folder)))
+    mlflow.pyfunc.load_model(str(folder))
+    assert directory_digest(model_files(str(folder))) == before
 
 
 @pytest.mark.parametrize(

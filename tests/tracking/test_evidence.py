@@ -19,7 +19,8 @@ from tests.tracking.bundle_files import (
     write_card,
 )
 
-from mlflow_normgate.evidence import collect, manifest_problems, weights_metadata
+from mlflow_normgate.bundlefiles import manifest_problems, weights_metadata
+from mlflow_normgate.evidence import collect
 from mlflow_normgate.modelfiles import ModelFile
 from normgate.contract import spec_digest
 from normgate.gate import Evidence, decide
@@ -220,16 +221,26 @@ def test_a_model_without_a_bundle_is_told(client: MlflowClient, tmp_path: Path) 
     assert any("beside the bundle" in problem for problem in found.problems)
 
 
-def test_what_reading_leaves_behind_does_not_change_the_digest(
+def test_what_mlflow_leaves_on_a_download_does_not_change_the_digest(
     client: MlflowClient, bundle: Path
 ) -> None:
     logged = log_folder(client, bundle)
     before = collect(logged.location).directory_digest
     (stored(logged) / "registered_model_meta").write_text("by MLflow")
-    (stored(logged) / "__pycache__").mkdir()
-    (stored(logged) / "__pycache__" / "scoring.pyc").write_bytes(b"by Python")
     assert collect(logged.location).directory_digest == before
     (stored(logged) / "artifacts" / "bundle" / "card.json").write_text("{}")
+    assert collect(logged.location).directory_digest != before
+
+
+@pytest.mark.parametrize(
+    "hidden", ["registered_model_meta/x.py", "__pycache__/scoring.cpython-311.pyc"]
+)
+def test_no_folder_hides_code(client: MlflowClient, bundle: Path, hidden: str) -> None:
+    logged = log_folder(client, bundle)
+    before = collect(logged.location).directory_digest
+    path = stored(logged) / hidden
+    path.parent.mkdir()
+    path.write_bytes(b"code")
     assert collect(logged.location).directory_digest != before
 
 

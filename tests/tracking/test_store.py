@@ -232,6 +232,17 @@ def test_a_copy_is_judged_by_the_target_models_contract(
     assert client.get_model_version_by_alias(name + "-renamed", "champion")
 
 
+def test_a_champion_whose_bytes_changed_is_not_copied(
+    client: MlflowClient, name: str, tmp_path: Path
+) -> None:
+    version, logged = register(client, name, tmp_path)
+    client.set_registered_model_alias(name, "champion", version)
+    (stored(logged) / "MLmodel").write_text("other")
+    with pytest.raises(MlflowException, match="not those that were allowed") as caught:
+        client.create_model_version(name, f"models:/{name}/{version}")
+    assert caught.value.error_code == "PERMISSION_DENIED"
+
+
 def test_a_contract_that_a_promoted_version_breaks_is_not_bound(
     client: MlflowClient, name: str, tmp_path: Path
 ) -> None:
@@ -343,6 +354,30 @@ def test_a_champion_from_before_the_gate_is_no_longer_resolved(tmp_path: Path) -
         build(f"normgate+sqlite:///{tmp_path}/mlflow.db")
         with pytest.raises(MlflowException, match="the gate never allowed"):
             client.get_model_version_by_alias("model", "champion")
+
+
+def test_a_stage_from_before_the_gate_is_no_longer_loaded_from(tmp_path: Path) -> None:
+    with database(tmp_path, "sqlite") as client:
+        client.create_registered_model("model")
+        client.create_model_version("model", "s3://bucket/model")
+        client.transition_model_version_stage("model", "1", "Production")
+        build(f"normgate+sqlite:///{tmp_path}/mlflow.db")
+        with pytest.raises(MlflowException, match="the gate never allowed"):
+            client.get_latest_versions("model", ["Production"])
+        assert client.get_latest_versions("model")[0].current_stage == "Production"
+        assert client.get_latest_versions("model", ["Staging"]) == []
+
+
+def test_a_stage_leads_only_to_what_was_allowed(
+    client: MlflowClient, name: str, tmp_path: Path
+) -> None:
+    version, logged = register(client, name, tmp_path)
+    client.transition_model_version_stage(name, version, "Staging")
+    (found,) = client.get_latest_versions(name, ["Staging"])
+    assert found.tags[reserved.SPEC_DIGEST] == spec_digest(RIGHT)
+    (stored(logged) / "MLmodel").write_text("other")
+    with pytest.raises(MlflowException, match="not those that were allowed"):
+        client.get_latest_versions(name, ["Staging"])
 
 
 def test_a_promotion_and_a_contract_that_race_end_consistent(

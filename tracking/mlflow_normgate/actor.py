@@ -22,7 +22,7 @@ def actor() -> str:
         return f"account {_account()}"
     users = _users()
     if users is None:
-        return f"unknown at {request.remote_addr}"
+        return f"someone at {request.remote_addr}"
     return f"user {users.authenticate_request().username}"
 
 

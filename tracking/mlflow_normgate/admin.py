@@ -108,18 +108,22 @@ class Administration:
         """Look at everything that is promoted, in all workspaces; see `audit`.
 
         Raises:
-            TrackingError: If the promoted files can't be read from here at all: that
-                would look as if all of them were gone.
+            TrackingError: If nothing was ever gated there, or the promoted files can't
+                be read from here at all, which would look as if all were gone.
         """
         if not self._store.gated:
-            return
+            raise TrackingError(
+                "nothing was ever gated in this database: start `normgate server` on "
+                "it, or run `normgate ledger upgrade`"
+            )
         with self._store.ManagedSessionMaker() as session:
             proxied = sa.select(PROMOTIONS.c.name).where(
                 PROMOTIONS.c.location.like("mlflow-artifacts:%")
             )
-            if not stands_in() and session.execute(proxied).first() is not None:
-                raise TrackingError(
-                    "the promoted files are in the server's artifact store; name it "
-                    "with --artifacts"
-                )
+            served = session.execute(proxied).first() is not None
+        if served and not stands_in():
+            raise TrackingError(
+                "the promoted files are in the server's artifact store; name it with "
+                "--artifacts"
+            )
         yield from verify(self._store, standings(self._store), demote=demote)

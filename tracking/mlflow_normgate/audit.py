@@ -111,9 +111,11 @@ def verify(
                 yield Audited(standing=standing, problem=None)
                 continue
             store.write_down(found)
-            if demote:
-                _demote(store, standing)
-            yield Audited(standing=standing, problem=found.verdict.text, demoted=demote)
+            yield Audited(
+                standing=standing,
+                problem=found.verdict.text,
+                demoted=demote and _demote(store, standing),
+            )
 
 
 def _examine(store: GatedStore, standing: Standing) -> Decision | None:
@@ -150,13 +152,21 @@ def _promoted(session: Session, standing: Standing) -> bool:
     return any(one.target == standing.target for one in held)
 
 
-def _demote(store: GatedStore, standing: Standing) -> None:
-    name = standing.name
-    if standing.is_alias:
-        store.delete_registered_model_alias(name, standing.target)
-    else:
-        version = str(standing.version)
-        store.transition_model_version_stage(name, version, STAGE_ARCHIVED, False)
+def _demote(store: GatedStore, standing: Standing) -> bool:
+    """Take an alias or stage away, unless it was moved while the files were read."""
+    key = {
+        "workspace": standing.workspace,
+        "name": standing.name,
+        "version": standing.version,
+    }
+    with store.ManagedSessionMaker(read_only=False) as session:
+        store.lock(session, standing.name)
+        if standing.is_alias:
+            aliases = session.query(SqlRegisteredModelAlias)
+            return bool(aliases.filter_by(alias=standing.target, **key).delete())
+        versions = session.query(SqlModelVersion)
+        held = versions.filter_by(current_stage=standing.target, **key)
+        return bool(held.update({"current_stage": STAGE_ARCHIVED}))
 
 
 @contextlib.contextmanager

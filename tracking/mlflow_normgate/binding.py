@@ -127,8 +127,7 @@ class BindingStore(GatingStore):
         evidence = self._evidence(renamed)
 
         def decide(session: Session, fetch: Callable[[], Any]) -> Any:
-            self.lock_ledger(session)
-            self.lock_model(session, name)
+            self.lock(session, name, alone=True)
             model = fetch()
             if self._taken(session, new_name):
                 return model  # MLflow refuses it.
@@ -149,12 +148,8 @@ class BindingStore(GatingStore):
                 freeze(connection, decision, row.storage_location, number)
             return model
 
-        with self.writing_down():
-            self._pending.on_model = decide
-            try:
-                yield
-            finally:
-                self._pending.on_model = None
+        with self.writing_down(), self.inside(on_model=decide):
+            yield
 
     def _taken(self, session: Session, name: str) -> bool:
         key = (self._get_active_workspace(), name)

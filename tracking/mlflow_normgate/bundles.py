@@ -14,10 +14,11 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
+from mlflow.environment_variables import MLFLOW_LOG_UV_FILES
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, Schema, TensorSpec
@@ -28,10 +29,10 @@ from normgate.errors import BundleError, TrackingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
 
     from normgate.contract import Spec
 
+PYTHON_CACHE = "__pycache__"
 SCORING = Path(__file__).with_name("scoring.py")
 EXAMPLE_SHAPE = (2, 32, 32)
 """Crops, and their height and width in pixels, of the logged input example."""
@@ -74,11 +75,11 @@ def log_bundle(
     spec, card = read_spec(bundle / "spec.json"), _card(bundle)
     marks = {**(tags or {}), BUNDLE: "1"}
     try:
-        with _named_bundle(bundle) as folder:
+        with _named_bundle(bundle) as folder, _no_uv_project():
             model = Model.log(
                 artifact_path=None,
                 name=registered_name,
-                flavor=mlflow.pyfunc,
+                flavor=_WithoutCache,
                 flavor_name="pyfunc.ModelFromCode",
                 run_id=run_id,
                 python_model=str(SCORING),
@@ -120,6 +121,20 @@ def input_example(spec: Spec) -> np.ndarray:
     return ramp.astype(np.uint16).reshape(shape)
 
 
+class _WithoutCache:
+    """MLflow's own flavor, in whose models Python caches no code.
+
+    Loading a model where it is stored runs its scoring.py, and Python leaves a compiled
+    copy in `__pycache__` beside it, which it runs the next time instead of the file
+    that was verified. A plain file of that name keeps it from doing so.
+    """
+
+    @staticmethod
+    def save_model(path: str, **options: Any) -> None:
+        mlflow.pyfunc.save_model(path, **options)
+        (Path(path) / PYTHON_CACHE).touch()
+
+
 def _card(bundle: Path) -> dict[str, Any]:
     path = bundle / "card.json"
     try:
@@ -143,6 +158,20 @@ def _named_bundle(bundle: Path) -> Iterator[Path]:
         folder = Path(scratch) / "bundle"
         shutil.copytree(bundle, folder, copy_function=_link)
         yield folder
+
+
+@contextlib.contextmanager
+def _no_uv_project() -> Iterator[None]:
+    """Keep the uv project of the working folder, if there is one, out of the model."""
+    before = MLFLOW_LOG_UV_FILES.get_raw()
+    MLFLOW_LOG_UV_FILES.set(False)
+    try:
+        yield
+    finally:
+        if before is None:
+            MLFLOW_LOG_UV_FILES.unset()
+        else:
+            MLFLOW_LOG_UV_FILES.set(before)
 
 
 def _link(source: str, target: str) -> None:

@@ -3,35 +3,28 @@
 Collect, decide, act. Evidence is collected from the bytes before any lock is taken;
 the decision, its verdict in the ledger and MLflow's write share one transaction that
 holds the registered model's row, so two racing promotions, or a promotion and a change
-of contract, can't leave an alias that nobody allowed. MLflow's writes call
-`_get_sql_model_version` or `_get_registered_model` first thing in their session: that
-is where it is decided. A refusal is written down after that transaction is undone.
+of contract, can't leave an alias that nobody allowed. A refusal is written down after
+that transaction is undone. How the transaction is reached is told in `locking`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS, IS_PROMPT_TAG_KEY
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, ErrorCode
 from mlflow.store.artifact.utils.models import _parse_model_uri
-from mlflow.store.model_registry.dbmodels.models import (
-    SqlModelVersion,
-    SqlRegisteredModel,
-)
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 
 from mlflow_normgate.evidence import collect, location_of
 from mlflow_normgate.judging import Refused, Version, judge, settle, show
-from mlflow_normgate.ledger import upgrade
 from mlflow_normgate.ledger.registrations import register
-from mlflow_normgate.ledger.tables import GATE
 from mlflow_normgate.ledger.verdicts import Decision, record
+from mlflow_normgate.locking import LockingStore
 from mlflow_normgate.reserved import refused
 
 if TYPE_CHECKING:
@@ -43,70 +36,42 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+REFUSED = ErrorCode.Name(PERMISSION_DENIED)
+HELD = {"key_share": True}
+"""A row is held against writing, but others may still refer to it."""
 CHANGED_MEANWHILE = (
     "{name} version {version} was changed while its files were being read. Try again."
 )
 
 
-class _Pending(threading.local):
-    """What this thread must do inside the session that MLflow opens next."""
-
-    on_version: Callable[[Session, Callable[[], Any]], Any] | None = None
-    on_model: Callable[[Session, Callable[[], Any]], Any] | None = None
-
-
-class GatingStore(SqlAlchemyStore):
-    """MLflow's SQL store with the means to decide inside its transactions."""
-
-    def __init__(self, db_uri: str, read_db_uri: str | None = None) -> None:
-        self._pending = _Pending()
-        self._gated = False
-        super().__init__(db_uri, read_db_uri=read_db_uri)
-        if self.gated:
-            upgrade.check(self.engine)
-
-    def initialize(self) -> None:
-        """Make this database normgate's: from now on its models are gated."""
-        if not self.gated:
-            upgrade.initialize(self.engine)
-
-    @property
-    def gated(self) -> bool:
-        """Whether normgate was ever initialized in this database."""
-        self._gated = self._gated or upgrade.is_gated(self.engine)
-        return self._gated
+class GatingStore(LockingStore):
+    """MLflow's SQL store that decides inside MLflow's transactions."""
 
     @contextlib.contextmanager
-    def deciding(
-        self, name: str, version: str, target: str, *, protected: bool
-    ) -> Iterator[None]:
+    def deciding(self, name: str, version: str, target: str) -> Iterator[None]:
         """Decide on one promotion inside the session that MLflow opens next.
 
         Args:
             name: The registered model.
-            version: Its version.
-            target: The alias or stage that is asked for.
-            protected: Whether that is one which the gate decides on.
+            version: Its version. One of a prompt is not judged.
+            target: The protected alias or stage that is asked for.
 
         Raises:
             MlflowException: With status 403 and every reason, if it is refused.
         """
-        if not (protected and self.gated):
-            yield
-            return
-        found = self.get_model_version(name, version)
-        if self.is_prompt(name, found.source):
+        if not self.gated:
             yield
             return
         location = self.stored_at(name, version)
-        evidence = collect(location)
+        evidence = None if self.is_prompt(name, location) else collect(location)
 
         def decide(session: Session, fetch: Callable[[], Version]) -> Any:
-            self.lock_ledger(session, shared=True)
-            self.lock_model(session, name)
+            self.lock(session, name)
             row = fetch()
             if location_in(row) != location:
                 raise refused(CHANGED_MEANWHILE.format(name=name, version=version))
+            if evidence is None:
+                return row
             decision = judge(
                 session, row, target=target, action="promote", evidence=evidence
             )
@@ -115,12 +80,8 @@ class GatingStore(SqlAlchemyStore):
             settle(session, row, decision)
             return row
 
-        with self.writing_down():
-            self._pending.on_version = decide
-            try:
-                yield
-            finally:
-                self._pending.on_version = None
+        with self.writing_down(), self.inside(on_version=decide):
+            yield
 
     @contextlib.contextmanager
     def registering(self, evidence: Evidence) -> Iterator[None]:
@@ -139,11 +100,8 @@ class GatingStore(SqlAlchemyStore):
             sa.event.listen(session, "after_flush", write)
             return fetch()
 
-        self._pending.on_model = listen
-        try:
+        with self.inside(on_model=listen):
             yield
-        finally:
-            self._pending.on_model = None
 
     @contextlib.contextmanager
     def writing_down(self) -> Iterator[None]:
@@ -166,63 +124,36 @@ class GatingStore(SqlAlchemyStore):
             return tag is not None and str(tag.value).lower() == "true"
 
     def location(self, source: str) -> str:
-        """Where the artifacts of a version's source are stored."""
+        """Where the artifacts of a version's source are stored.
+
+        Raises:
+            MlflowException: With status 403, for a promoted version that has drifted:
+                MLflow would tell a client that the server failed.
+        """
         if not source.startswith("models:"):
             return source
         try:
             parsed = _parse_model_uri(source)
             if parsed.model_id is not None:
                 return location_of(parsed.model_id) or source
-            return self.stored_at(parsed.name or "", parsed.version or "")
-        except MlflowException:
+            name, version = parsed.name or "", parsed.version or ""
+            return str(self.get_model_version_download_uri(name, version))
+        except MlflowException as error:
+            if error.error_code == REFUSED:
+                raise
             return source
 
     def stored_at(self, name: str, version: str) -> str:
         """Where a version's files are; nothing is verified here."""
         return str(super().get_model_version_download_uri(name, version))
 
-    def lock_ledger(self, session: Session, *, shared: bool = False) -> None:
-        """Hold the ledger until the transaction ends.
-
-        Promotions share it; a change of contracts, which may reach models that are
-        made meanwhile, has it alone. On SQLite one writer has the whole database.
-        """
-        if shared:
-            session.execute(sa.select(GATE.c.id).with_for_update(read=True))
-        else:
-            session.execute(GATE.update().values(since_ms=GATE.c.since_ms))
-
-    def lock_model(self, session: Session, name: str) -> None:
-        """Hold the registered model's row, by writing it unchanged, until the end.
-
-        On SQLite this takes the database's write lock, which a SELECT would not.
-        """
-        stamp: Any = SqlRegisteredModel.last_updated_time
-        rows = self._get_query(session, SqlRegisteredModel).filter_by(name=name)
-        rows.update({stamp: stamp}, synchronize_session=False)
-
-    def _get_sql_model_version(
-        self, session: Session, name: str, version: str, eager: bool = False
-    ) -> SqlModelVersion:
-        fetch = functools.partial(
-            super()._get_sql_model_version, session, name, version, eager
-        )
-        work, self._pending.on_version = self._pending.on_version, None
-        return fetch() if work is None else work(session, fetch)
-
-    def _get_registered_model(
-        self, session: Session, name: str, eager: bool = False
-    ) -> SqlRegisteredModel:
-        fetch = functools.partial(super()._get_registered_model, session, name, eager)
-        work, self._pending.on_model = self._pending.on_model, None
-        return fetch() if work is None else work(session, fetch)
-
     def write_down(self, decision: Decision) -> None:
         """Write a refusal to the ledger and onto its version's page."""
         with self.ManagedSessionMaker(read_only=False) as session:
             record(session.connection(), decision)
             key = (decision.workspace, decision.name, decision.version)
-            row: Version = session.get(SqlModelVersion, key)
+            # Held, or two refusals at once would add the same tags.
+            row: Version = session.get(SqlModelVersion, key, with_for_update=HELD)
             if row is not None:
                 show(session, row, decision)
 

@@ -1,8 +1,8 @@
 """The files of a logged model, read and hashed wherever they are stored.
 
-A location is a local folder, the artifact store behind this very server
-(`mlflow-artifacts:`), or a remote store such as S3, which is fetched first. Nothing is
-unpickled and no path inside a file is followed; sizes and counts are limited.
+Listing and opening them is `places`' work. Nothing is unpickled and no path inside a
+file is followed; what is kept of them is limited. Hashing again what has not changed
+can be spared by a cache, which promotions never use.
 """
 
 from __future__ import annotations
@@ -10,37 +10,37 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.host_policy import is_tracking_server_process
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
+from mlflow_normgate.places import PROXIED, stored_files
 from normgate.errors import TrackingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import BinaryIO, NoReturn
+    from collections.abc import Hashable, Iterator, Mapping
 
-    from mlflow.store.artifact.artifact_repo import ArtifactRepository
+    from mlflow_normgate.places import StoredFile
 
-MAX_FILES = 10_000
-MAX_TOTAL_BYTES = 64 * 1024**3
 HEAD_BYTES = 4 * 1024**2
 ALL_HEADS_BYTES = 64 * 1024**2
 CHUNK_BYTES = 4 * 1024**2
-WRITTEN_ON_DOWNLOAD = "registered_model_meta"
-"""MLflow leaves this file in a model's folder when the model is downloaded."""
-PYTHON_CACHE = "__pycache__"
-"""Python leaves this folder beside scoring.py when a local model is loaded in place."""
-PROXIED = frozenset({"mlflow-artifacts", "http", "https"})
-"""Schemes of what a tracking server hands out itself."""
+READERS = 4
+"""Files that are read at once: a remote store takes its time for each."""
+KNOWN_DIGESTS = 16_384
+SMALL_TEXTS = frozenset(
+    {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
+)
+"""What MLflow writes beside a bundle to say how it is loaded."""
+SMALL_HEAD_BYTES = 64 * 1024
 SEALED = "normgate+"
 # MLflow's names for them stand in `mlflow.server`, which a client need not import.
 ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
@@ -55,7 +55,42 @@ class ModelFile:
     size: int
     """Bytes."""
     head: bytes
-    """Of a JSON file the first 4 MiB, of a safetensors file its header; else empty."""
+    """What is looked into: of JSON the first 4 MiB, of weights their header, of what
+    says how to load a model the first 64 KiB; else empty.
+    """
+
+
+class KnownDigests:
+    """SHA-256 of files by their marks, the most recently used ones; thread-safe.
+
+    Args:
+        most: How many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: OrderedDict[Hashable, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, mark: Hashable) -> str | None:
+        """The digest of the file with this mark, if it is known."""
+        with self._lock:
+            if mark in self._known:
+                self._known.move_to_end(mark)
+            return self._known.get(mark)
+
+    def put(self, mark: Hashable, digest: str) -> None:
+        """Remember a digest, unless there is no mark."""
+        if mark is None:
+            return
+        with self._lock:
+            self._known[mark] = digest
+            self._known.move_to_end(mark)
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+
+
+_known = KnownDigests(KNOWN_DIGESTS)
 
 
 def model_files(location: str) -> dict[str, ModelFile]:
@@ -71,13 +106,36 @@ def model_files(location: str) -> dict[str, ModelFile]:
         TrackingError: If the folder is missing, unreachable, too large or holds a
             symbolic link.
     """
-    try:
-        with _folder(location) as (root, in_place):
-            return dict(_read_all(root, in_place))
-    except TrackingError:
-        raise
-    except Exception as error:  # Each store's client has errors of its own.
-        raise TrackingError(f"The model's files can't be read ({error}).") from error
+    with _told(), stored_files(location) as files:
+        return dict(_read_all(files))
+
+
+def directory_digest(files: Mapping[str, ModelFile]) -> str:
+    """SHA-256 over every path and the SHA-256 of its bytes, in order of paths."""
+    return _digest({path: file.sha256 for path, file in files.items()})
+
+
+def directory_digest_of(location: str, *, trusted_cache: bool) -> str:
+    """The directory digest of what is stored at a location.
+
+    With the cache, a file counts as unchanged while its name, size and times (local:
+    also its inode; S3: its ETag) are those of when it was read. No client of a server
+    can set these back. Whoever owns the disk or the bucket can: by setting the clock
+    of the machine, by writing to the device itself, or with an object of the same
+    MD5 within the same second; the cache does not see that, nor a disk that decays.
+
+    Args:
+        location: The logged model's artifact location.
+        trusted_cache: Whether such a file need not be read again.
+
+    Raises:
+        TrackingError: As `model_files`.
+    """
+    with _told(), stored_files(location) as files:
+        found = {f.path: _known.get(f.mark) if trusted_cache else None for f in files}
+        unknown = [file for file in files if found[file.path] is None]
+        read = {path: file.sha256 for path, file in _read_all(unknown)}
+    return _digest({path: digest or read[path] for path, digest in found.items()})
 
 
 def misplaced(location: str) -> str | None:
@@ -114,69 +172,46 @@ def _own(location: str) -> bool:
     return any(inside.is_relative_to(root.resolve()) for root in own)
 
 
-def directory_digest(files: Mapping[str, ModelFile]) -> str:
-    """SHA-256 over every path and the SHA-256 of its bytes, in order of paths."""
+def _digest(digests: Mapping[str, str]) -> str:
     total = hashlib.sha256()
-    for path in sorted(files):
-        total.update(
-            f"{path}\0{files[path].sha256}\n".encode("utf-8", "surrogateescape")
-        )
+    for path in sorted(digests):
+        line = f"{path}\0{digests[path]}\n"
+        total.update(line.encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
-def _read_all(root: Path, in_place: bool) -> Iterator[tuple[str, ModelFile]]:
-    paths = sorted(islice(_paths(root, in_place), MAX_FILES + 1))
-    if not paths:
-        raise TrackingError("The model has no files.")
-    _check_size(len(paths), 0)
-    total = heads = 0
-    for path in paths:
-        total += path.lstat().st_size
-        _check_size(0, total)
-        name = path.relative_to(root).as_posix()
-        if path.is_symlink() or not path.is_file():
-            raise TrackingError(
-                f"{name} is a link or no plain file, so what it holds can change."
-            )
-        file = _read(path)
-        heads += len(file.head)
-        if heads > ALL_HEADS_BYTES:
-            raise TrackingError(
-                "The model's JSON files and the headers of its weights are larger than "
-                f"{ALL_HEADS_BYTES} bytes together."
-            )
-        yield name, file
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tell whatever goes wrong with a store in one sentence."""
+    try:
+        yield
+    except TrackingError:
+        raise
+    except Exception as error:  # Each store's client has errors of its own.
+        raise TrackingError(f"The model's files can't be read ({error}).") from error
 
 
-def _paths(root: Path, in_place: bool) -> Iterator[Path]:
-    ignored = {WRITTEN_ON_DOWNLOAD, PYTHON_CACHE} if in_place else {WRITTEN_ON_DOWNLOAD}
-    with os.scandir(root) as entries:
-        for entry in entries:
-            if entry.name in ignored:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _below(entry.path)
-            else:
-                yield Path(entry.path)
+def _read_all(files: list[StoredFile]) -> Iterator[tuple[str, ModelFile]]:
+    heads = 0
+    with ThreadPoolExecutor(READERS) as pool:
+        for start in range(0, len(files), READERS):
+            some = files[start : start + READERS]
+            for stored, file in zip(some, pool.map(_read, some), strict=True):
+                heads += len(file.head)
+                if heads > ALL_HEADS_BYTES:
+                    raise TrackingError(
+                        "The model's text files and the headers of its weights are "
+                        f"larger than {ALL_HEADS_BYTES} bytes together."
+                    )
+                _known.put(stored.mark, file.sha256)
+                yield stored.path, file
 
 
-def _below(root: str) -> Iterator[Path]:
-    """Files and links below a folder; one that can't be listed hides nothing."""
-    for folder, folders, files in os.walk(root, onerror=_raise):
-        here = Path(folder)
-        links = (name for name in folders if (here / name).is_symlink())
-        yield from (here / name for name in [*files, *links])
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-def _read(path: Path) -> ModelFile:
-    total, size, head = hashlib.sha256(), 0, b""
-    with path.open("rb") as file:
-        keep = _head_bytes(path.suffix, file)
+def _read(stored: StoredFile) -> ModelFile:
+    total, size, head, keep = hashlib.sha256(), 0, b"", 0
+    with contextlib.closing(stored.open()) as file:
         while chunk := file.read(CHUNK_BYTES):
+            keep = keep if size else _head_bytes(stored.path, chunk)
             if size < keep:
                 head += chunk[: keep - size]
             total.update(chunk)
@@ -184,64 +219,10 @@ def _read(path: Path) -> ModelFile:
     return ModelFile(total.hexdigest(), size, head)
 
 
-def _head_bytes(suffix: str, file: BinaryIO) -> int:
+def _head_bytes(path: str, start: bytes) -> int:
     """How much of a file is kept to be looked into."""
-    if suffix == ".safetensors":
-        length = int.from_bytes(file.read(8), "little")
-        file.seek(0)
-        return min(8 + length, HEAD_BYTES)
-    return HEAD_BYTES if suffix == ".json" else 0
-
-
-def _check_size(count: int, total: int) -> None:
-    if count > MAX_FILES or total > MAX_TOTAL_BYTES:
-        raise TrackingError(
-            f"The model has more than {MAX_FILES} files or {MAX_TOTAL_BYTES} bytes."
-        )
-
-
-@contextlib.contextmanager
-def _folder(location: str) -> Iterator[tuple[Path, bool]]:
-    """Give a local folder, and whether it is the model's own and used in place."""
-    if is_local_uri(location):
-        yield Path(local_file_uri_to_path(location)), True
-        return
-    repository, path = _repository(location)
-    local = repository.get_local_path(path)
-    if local is not None:
-        yield Path(local), False
-        return
-    _check_listing(repository, path)
-    with tempfile.TemporaryDirectory(prefix="normgate-") as scratch:
-        yield Path(repository.download_artifacts(path, scratch)), False
-
-
-def _repository(location: str) -> tuple[ArtifactRepository, str]:
-    """The store that holds a location, and the path inside it.
-
-    MLflow resolves `mlflow-artifacts:` only for clients. A server must ask its own
-    handlers, whose functions for it are private, so they are named here alone.
-    """
-    if urlsplit(location).scheme not in PROXIED:
-        return get_artifact_repository(location), ""
-    from mlflow.server import handlers
-
-    if not handlers._is_servable_proxied_run_artifact_root(location):
-        raise TrackingError(
-            f"The model's files at {location} can be read by the server that stores "
-            "them, and not from here."
-        )
-    path = handlers._get_proxied_run_artifact_destination_path(location)
-    scoped = handlers._get_workspace_scoped_repo_path_if_enabled(path)
-    return handlers._get_artifact_repo_mlflow_artifacts(), scoped or ""
-
-
-def _check_listing(repository: ArtifactRepository, path: str) -> None:
-    """Refuse a remote model that is too large before it is fetched."""
-    waiting, count, total = [path], 0, 0
-    while waiting:
-        for entry in repository.list_artifacts(waiting.pop() or None):
-            if entry.is_dir:
-                waiting.append(entry.path)
-            count, total = count + 1, total + (entry.file_size or 0)
-            _check_size(count, total)
+    if path.endswith(".safetensors"):
+        return min(8 + int.from_bytes(start[:8], "little"), HEAD_BYTES)
+    if path.endswith(".json"):
+        return HEAD_BYTES
+    return SMALL_HEAD_BYTES if path in SMALL_TEXTS else 0

@@ -17,7 +17,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from mlflow_normgate import reserved
-from mlflow_normgate.evidence import BUNDLE, MANIFEST, manifest_problems
+from mlflow_normgate.bundlefiles import BUNDLE, MANIFEST, manifest_problems
 from mlflow_normgate.modelfiles import directory_digest, model_files
 from normgate.contract import short_digest
 from normgate.errors import (

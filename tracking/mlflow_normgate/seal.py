@@ -58,7 +58,8 @@ def models_in(*paths: str) -> set[str]:
     found: set[str] = set()
     for path in paths:
         for _ in range(MAX_DECODINGS):
-            for spelling in (re.sub("/+", "/", path), posixpath.normpath(f"/{path}")):
+            plain = re.sub(r"[/\\]+", "/", path)
+            for spelling in (plain, posixpath.normpath(f"/{plain}")):
                 found.update(MODEL.findall(spelling.lower()))
             encoded, path = path, unquote(path)
             if path == encoded:

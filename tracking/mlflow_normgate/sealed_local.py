@@ -17,7 +17,13 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import validate_path_within_directory
 
-from mlflow_normgate.seal import SCHEME, models_in, refuse_deleting, refuse_writing
+from mlflow_normgate.reserved import invalid
+from mlflow_normgate.seal import (
+    SCHEME,
+    models_in,
+    refuse_deleting,
+    refuse_writing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterator
@@ -101,12 +107,17 @@ class SealedLocalArtifactRepository(LocalArtifactRepository):
         )
 
     def _ask(self, *parts: str | None) -> None:
-        refuse_writing(models_in(*self._places(*parts)))
+        places = self._places(*parts)
+        refuse_writing(models_in(*places))
+        if Path(places[0]).is_dir():
+            raise invalid("A folder has that path. Store the file under another one.")
 
     def _places(self, *parts: str | None) -> list[str]:
         """Where a path leads: as it is, decoded as MLflow deletes, links followed."""
-        plain = str(Path(self.artifact_dir, *(part for part in parts if part)))
+        plain = str(Path(self.artifact_dir, *filter(None, parts)))
         spellings = {plain, local_file_uri_to_path(plain)}
+        if any("\0" in one for one in spellings):
+            raise invalid("A zero byte stands in the path. Send it without.")
         return [*spellings, *(str(Path(one).resolve()) for one in spellings)]
 
 

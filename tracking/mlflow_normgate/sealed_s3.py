@@ -119,7 +119,7 @@ class SealedS3ArtifactRepository(S3ArtifactRepository):
 
     def _key(self, *parts: str | None) -> str:
         _, root = self.parse_s3_compliant_uri(self.artifact_uri)
-        return posixpath.join(root, *(part for part in parts if part))
+        return posixpath.join(root, *filter(None, parts))
 
     def _keys_below(self, key: str) -> Iterator[str]:
         """The keys that deleting a key would delete: its own, and those below it."""

@@ -3,12 +3,11 @@
 Options are read by MLflow's own command, so that no spelling and no variable of the
 environment goes around the checks here. Addresses are handed over in the environment:
 a password in them never stands in a list of processes. MLflow then takes this process
-over, with its signals and its exit code.
+over, with its signals and its exit code. What must be in order before is `readiness`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from dataclasses import dataclass
@@ -19,11 +18,10 @@ import click
 import mlflow.cli
 from click.core import ParameterSource
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
-from mlflow.exceptions import MlflowException
 
 from mlflow_normgate import storage
 from mlflow_normgate.storage import SCHEME
-from normgate.errors import SettingsError, TrackingError
+from normgate.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +36,13 @@ ADDRESSES = {
     "workspace_store_uri": "MLFLOW_WORKSPACE_STORE_URI",
 }
 """Options that may hold a password, and the variables that stand for them."""
+
+DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Seconds; uvicorn's 5 kill workers that are only slow, while they start or hash.
+    "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60",
+}
+"""Variables that are set unless they are set already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,36 +89,11 @@ def plan(store: str | None, artifacts: str | None, options: Sequence[str]) -> La
         app=found["app_name"],
         options=tuple(_typed(given)),
         environment={
-            "MLFLOW_DISABLE_TELEMETRY": os.environ.get(
-                "MLFLOW_DISABLE_TELEMETRY", "true"
-            ),
+            **{key: os.environ.get(key, value) for key, value in DEFAULTS.items()},
             MLFLOW_ENABLE_WORKSPACES.name: "true" if workspaces else "false",
             **{ADDRESSES[key]: value for key, value in handed.items()},
         },
     )
-
-
-def prepare(launch: Launch) -> None:
-    """Make the database normgate's, and check what MLflow's workers will need.
-
-    Raises:
-        SettingsError: If basic authentication lacks something.
-        TrackingError: If the database or the artifact store can't be used.
-    """
-    os.environ.update(launch.environment)
-    if launch.app == "basic-auth":
-        _check_authentication()
-    _check_artifacts(launch.artifacts)
-    storage.connect(launch.database)
-    from mlflow_normgate.store import build
-
-    try:
-        store = build(SCHEME + launch.database)
-    except MlflowException as error:
-        raise TrackingError(
-            f"{storage.shown(launch.database)} can't be used: {error.message}"
-        ) from error
-    store.engine.dispose()
 
 
 def become(launch: Launch) -> NoReturn:
@@ -195,40 +175,3 @@ def _typed(given: click.Context) -> list[str]:
         if not _option(given, key).is_flag:
             words.append(str(value))
     return words
-
-
-def _check_authentication() -> None:
-    """Say what MLflow's basic authentication lacks, before workers fail for it."""
-    if importlib.util.find_spec("flask_wtf") is None:
-        raise SettingsError(
-            "--app-name basic-auth needs the Python package Flask-WTF; install "
-            "normgate[auth]"
-        )
-    if not os.environ.get("MLFLOW_FLASK_SERVER_SECRET_KEY"):
-        raise SettingsError(
-            "--app-name basic-auth needs a secret key that all workers share; set "
-            "MLFLOW_FLASK_SERVER_SECRET_KEY to a long random text and keep it"
-        )
-    from mlflow.server import auth
-
-    storage.connect(auth.auth_config.database_uri)
-    try:
-        auth.bootstrap_admin_user()
-    except MlflowException as error:
-        raise SettingsError(error.message) from error
-
-
-def _check_artifacts(destination: str) -> None:
-    folder = storage.local_folder(destination)
-    if folder is None:
-        if importlib.util.find_spec("boto3") is None:
-            raise SettingsError(
-                "artifacts in s3:// need the Python package boto3; install normgate[s3]"
-            )
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrackingError(f"{folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise TrackingError(f"{folder} can't be written by this account")

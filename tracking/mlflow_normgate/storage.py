@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import mlflow
 import sqlalchemy as sa
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES, MLFLOW_WORKSPACE
 from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from normgate.errors import SettingsError, TrackingError
@@ -147,6 +149,30 @@ def registry(named: str | None) -> str:
         raise TrackingError(f"{plain}: there is no such file; name another by --store")
     connect(plain)
     return plain
+
+
+def workspaces(uri: str) -> list[str]:
+    """The workspaces of a registry, as MLflow's own tables know them."""
+    known = sa.table("workspaces", sa.column("name"))
+    with engine(uri).connect() as connection:
+        if not sa.inspect(connection).has_table(known.name):
+            return [DEFAULT_WORKSPACE_NAME]
+        return sorted(connection.execute(sa.select(known.c.name)).scalars())
+
+
+def enter(uri: str, workspace: str | None) -> None:
+    """Let this process work in one workspace, if the registry has several.
+
+    Raises:
+        SettingsError: If there is no such workspace.
+    """
+    known = workspaces(uri)
+    chosen = workspace or MLFLOW_WORKSPACE.get() or DEFAULT_WORKSPACE_NAME
+    if chosen not in known:
+        raise SettingsError(f"no workspace {chosen!r}: there are {', '.join(known)}")
+    if known != [DEFAULT_WORKSPACE_NAME]:
+        MLFLOW_ENABLE_WORKSPACES.set(True)
+        MLFLOW_WORKSPACE.set(chosen)
 
 
 def stand_in(uri: str, artifacts: str | None) -> None:

@@ -2,9 +2,9 @@
 
 Every alias outside a short open list and the stages Staging and Production are
 protected; tags under `normgate.` are the store's own. How a decision gets into MLflow's
-transaction is told in `gating`, how contracts change in `binding`. Prompts are no
-models and stay as they are. A database that normgate was never initialized in behaves
-as plain MLflow.
+transaction is told in `gating`, how contracts change in `binding`, how a promoted
+version is read in `reading`. Prompts are no models and stay as they are. A database
+that normgate was never initialized in behaves as plain MLflow.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import (
 
 from mlflow_normgate import reserved
 from mlflow_normgate.actor import may_change_contracts
-from mlflow_normgate.binding import BindingStore
-from mlflow_normgate.evidence import collect, served_digest
+from mlflow_normgate.evidence import collect
 from mlflow_normgate.judging import registered_note
 from mlflow_normgate.ledger.contracts import is_pattern
 from mlflow_normgate.ledger.rules import PROTECTED_STAGES
-from mlflow_normgate.ledger.verdicts import promotions_of
 from mlflow_normgate.notes import with_note
+from mlflow_normgate.reading import VerifyingStore
 from mlflow_normgate.reserved import invalid, refused
 from normgate.errors import ContractError
 from normgate.gate import protected_alias, protected_stage
@@ -39,13 +38,9 @@ if TYPE_CHECKING:
 
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-    from mlflow_normgate.ledger.verdicts import Held
-
 SCHEME = "normgate+"
 # MLflow's name for it stands in `mlflow.server`, which a client need not import.
 READ_REPLICA = "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE"
-LATEST = "latest"
-"""MLflow's own word for the newest version; it is no alias and can't be set."""
 
 
 def build(store_uri: str, **_: Any) -> GatedStore:
@@ -64,7 +59,7 @@ def build(store_uri: str, **_: Any) -> GatedStore:
     return store
 
 
-class GatedStore(BindingStore):
+class GatedStore(VerifyingStore):
     """MLflow's registry store that allows no unverified promotion."""
 
     # Versions: evidence is recorded when a version is registered.
@@ -125,47 +120,39 @@ class GatedStore(BindingStore):
                 f"{alias} is a legacy stage and can be no alias. Choose another alias, "
                 "such as champion."
             )
-        with self.deciding(name, version, alias, protected=protected_alias(alias)):
+        if not protected_alias(alias):
+            super().set_registered_model_alias(name, alias, version)
+            return
+        with self.deciding(name, version, alias):
             super().set_registered_model_alias(name, alias, version)
 
     def transition_model_version_stage(
         self, name: str, version: str, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
         """Change a legacy stage; Staging and Production are decided on."""
-        canonical = get_canonical_stage(stage)
-        protected = protected_stage(canonical)
-        with self.deciding(name, version, canonical, protected=protected):
+        target = get_canonical_stage(stage)
+        protected = protected_stage(target)
+        with self.deciding(name, version, target) if protected else self.holding(name):
             return super().transition_model_version_stage(
                 name, version, stage, archive_existing_versions
             )
 
-    # Reading: what is promoted is hashed again.
+    # What takes a promotion away, which is anyone's, waits for decisions.
 
-    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Resolve an alias; what a protected one leads to is hashed again."""
-        found = super().get_model_version_by_alias(name, alias)
-        if not (self.gated and protected_alias(alias)) or alias.lower() == LATEST:
-            return found
-        if self.is_prompt(name, found.source):
-            return found
-        held = [one for one in self._held(name, found.version) if one.target == alias]
-        if not held:
-            raise refused(
-                f"{name}@{alias} is version {found.version}, which the gate never "
-                "allowed. Ask the gate for it: promote that version again."
-            )
-        self._verify(held[0])
-        frozen = reserved.frozen(held[0])
-        found._tags = {**found.tags, **frozen}
-        return found
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """Delete an alias; the database ends its promotion."""
+        with self.holding(name):
+            super().delete_registered_model_alias(name, alias)
 
-    def get_model_version_download_uri(self, name: str, version: str) -> str:
-        """Where a version's files are; those of a promoted one are hashed again."""
-        location = str(super().get_model_version_download_uri(name, version))
-        if self.gated:
-            for held in self._held(name, version)[:1]:
-                self._verify(held)
-        return location
+    def delete_model_version(self, name: str, version: str) -> None:
+        """Delete a version; the database ends what it was promoted to."""
+        with self.holding(name):
+            super().delete_model_version(name, version)
+
+    def delete_registered_model(self, name: str) -> None:
+        """Delete a model; the database ends what was promoted of it."""
+        with self.holding(name):
+            super().delete_registered_model(name)
 
     # Registered models: what is demanded of them.
 
@@ -186,6 +173,7 @@ class GatedStore(BindingStore):
         if not self.gated or any(tag.key == IS_PROMPT_TAG_KEY for tag in tags):
             return made
         with self.ManagedSessionMaker(read_only=False) as session:
+            self.lock_ledger(session, shared=True)
             self.label(session, name)
         return self.get_registered_model(name)
 
@@ -226,20 +214,6 @@ class GatedStore(BindingStore):
             raise invalid(f"The contract is not valid: {error}.") from error
         self.get_registered_model(name)
         self.bind_contract(name, *binding)
-
-    def _held(self, name: str, version: str) -> list[Held]:
-        with self.ManagedSessionMaker() as session:
-            workspace = self._get_active_workspace()
-            held = promotions_of(session.connection(), workspace, name, int(version))
-        return [one for one in held if one.directory_digest is not None]
-
-    def _verify(self, held: Held) -> None:
-        if served_digest(held.location) != held.directory_digest:
-            raise refused(
-                f"{held.name} version {held.version} is promoted to {held.target}, and "
-                "its files are not those that were allowed. Find out who changed them, "
-                "then register the model again from its run and promote that version."
-            )
 
     def _refuse_reserved(self, key: str) -> None:
         if key.startswith(reserved.RESERVED) and self.gated:

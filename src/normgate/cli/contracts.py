@@ -21,6 +21,7 @@ from normgate.cli.place import (
     moment,
     reason_option,
     store_option,
+    workspace_option,
 )
 from normgate.contract import (
     Contract,
@@ -74,9 +75,10 @@ def contract_make(
 @contract.command("show")
 @click.argument("which", metavar="FILE|NAME[@VERSION]")
 @store_option
-def contract_show(which: str, store: str | None) -> None:
+@workspace_option
+def contract_show(which: str, store: str | None, workspace: str | None) -> None:
     """Say what a contract demands: one in a file, or one in the ledger."""
-    document = _read(which, store)
+    document = _read(which, store, workspace)
     click.echo(f"contract {_label(document)}")
     for channel in document.channels:
         click.echo(f"{channel.name}  {channel.digest}\n  {describe_channel(channel)}")
@@ -88,10 +90,13 @@ def contract_show(which: str, store: str | None) -> None:
 @click.argument("path", type=FILE)
 @reason_option
 @store_option
-def contract_add(path: Path, reason: str, store: str | None) -> None:
+@workspace_option
+def contract_add(
+    path: Path, reason: str, store: str | None, workspace: str | None
+) -> None:
     """Add a contract to the ledger without binding it to a model."""
     document = read_contract(path)
-    administration(store).add(document, reason)
+    administration(store, workspace=workspace).add(document, reason)
     click.echo(f"contract {_label(document)} is in the ledger")
 
 
@@ -101,23 +106,29 @@ def contract_add(path: Path, reason: str, store: str | None) -> None:
 @reason_option
 @store_option
 @artifacts_option
+@workspace_option
 def contract_bind(
-    model: str, which: str, reason: str, store: str | None, artifacts: str | None
+    model: str,
+    which: str,
+    reason: str,
+    store: str | None,
+    artifacts: str | None,
+    workspace: str | None,
 ) -> None:
     """Bind a contract to a registered model, or to all whose names fit a pattern.
 
     In a pattern * and ? stand for other characters. Without --store the tracking
     server is asked, which takes a file and an exact name.
     """
-    if store is None and _is_file(which) and not _is_pattern(model):
+    if _is_asked_for(store, workspace, model) and _is_file(which):
         # Also where the registry is a server, which lets its administrators only.
         from mlflow_normgate.registry import bind_contract
 
         document = read_contract(Path(which))
         bind_contract(model, document, reason=reason)
     else:
-        document = _read(which, store)
-        administration(store, artifacts).bind(model, document, reason)
+        document = _read(which, store, workspace)
+        administration(store, artifacts, workspace).bind(model, document, reason)
     click.echo(f"{model}: bound to contract {_label(document)}")
 
 
@@ -126,25 +137,31 @@ def contract_bind(
 @reason_option
 @store_option
 @artifacts_option
+@workspace_option
 def contract_release(
-    model: str, reason: str, store: str | None, artifacts: str | None
+    model: str,
+    reason: str,
+    store: str | None,
+    artifacts: str | None,
+    workspace: str | None,
 ) -> None:
     """Take the contract from a registered model, or from a pattern."""
-    if store is None and not _is_pattern(model):
+    if _is_asked_for(store, workspace, model):
         from mlflow_normgate.registry import bind_contract
 
         bind_contract(model, None, reason=reason)
     else:
-        administration(store, artifacts).bind(model, None, reason)
+        administration(store, artifacts, workspace).bind(model, None, reason)
     click.echo(f"{model}: released")
 
 
 @contract.command("list")
 @json_option
 @store_option
-def contract_list(as_json: bool, store: str | None) -> None:
+@workspace_option
+def contract_list(as_json: bool, store: str | None, workspace: str | None) -> None:
     """List the contracts in the ledger, and what is bound to what."""
-    ledger = administration(store)
+    ledger = administration(store, workspace=workspace)
     if as_json:
         click.echo(json.dumps(_listed(ledger), indent=2))
         return
@@ -180,8 +197,9 @@ def _label(document: Contract) -> str:
     return f"{document.name} version {document.version}"
 
 
-def _is_pattern(model: str) -> bool:
-    return "*" in model or "?" in model
+def _is_asked_for(store: str | None, workspace: str | None, model: str) -> bool:
+    """Whether the tracking server can be asked, for it takes exact names only."""
+    return store is None and workspace is None and not set(model) & set("*?")
 
 
 def _is_file(which: str) -> bool:
@@ -189,12 +207,13 @@ def _is_file(which: str) -> bool:
     return which.endswith(".json") or "/" in which or Path(which).is_file()
 
 
-def _read(which: str, store: str | None) -> Contract:
+def _read(which: str, store: str | None, workspace: str | None) -> Contract:
     """The contract in a file, or the one in the ledger that has this name."""
     if _is_file(which):
         return read_contract(Path(which))
     name, _, version = which.partition("@")
-    known = [one.contract for one in administration(store).contracts()]
+    ledger = administration(store, workspace=workspace)
+    known = [one.contract for one in ledger.contracts()]
     found = [one for one in known if one.name == name]
     if version:
         found = [one for one in found if str(one.version) == version]

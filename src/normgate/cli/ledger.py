@@ -20,6 +20,7 @@ from normgate.cli.place import (
     json_option,
     moment,
     store_option,
+    workspace_option,
 )
 from normgate.contract.files import replacing
 from normgate.errors import SettingsError
@@ -64,11 +65,18 @@ def ledger() -> None:
 @click.option("--limit", type=click.IntRange(1), default=SHOWN, show_default=True)
 @json_option
 @store_option
+@workspace_option
 def ledger_list(
-    model: str | None, refused: bool, limit: int, as_json: bool, store: str | None
+    model: str | None,
+    refused: bool,
+    limit: int,
+    as_json: bool,
+    store: str | None,
+    workspace: str | None,
 ) -> None:
     """List verdicts, the newest first."""
-    found = administration(store).verdicts(model, refused=refused, limit=limit)
+    ledger = administration(store, workspace=workspace)
+    found = ledger.verdicts(model, refused=refused, limit=limit)
     if as_json:
         click.echo(json.dumps([_record(one) for one in found], indent=2))
         return
@@ -85,12 +93,19 @@ def ledger_list(
 )
 @store_option
 def ledger_export(out: Path, store: str | None) -> None:
-    """Write every verdict to a file, whole or not at all."""
+    """Write every verdict of every workspace to a file, whole or not at all."""
+    from mlflow_normgate.storage import registry, workspaces
+
     write = {".jsonl": _write_jsonl, ".csv": _write_csv}.get(out.suffix)
     if write is None:
         raise SettingsError(f"--out {out}: expected a name that ends in .jsonl or .csv")
+    verdicts = (
+        one
+        for workspace in workspaces(registry(store))
+        for one in administration(store, workspace=workspace).verdicts()
+    )
     with replacing(out) as file:
-        count = write(file, administration(store).verdicts())
+        count = write(file, verdicts)
     click.echo(f"{out}: {count} verdicts")
 
 
@@ -137,7 +152,7 @@ def ledger_downgrade(yes: bool, store: str | None) -> None:
 def verify(
     demote: bool, as_json: bool, store: str | None, artifacts: str | None
 ) -> None:
-    """Hash everything that is promoted again, and compare it with what was allowed.
+    """Hash again all that is promoted, in every workspace, and say what has changed.
 
     Exit code 0 if all is as it was allowed, 1 if not. Look at the report before you
     demote: an artifact store that is away looks like one that was emptied.
@@ -152,7 +167,10 @@ def verify(
             continue
         end = "; it was demoted" if one.demoted else ""
         says = "as it was allowed" if one.problem is None else f"{one.problem}{end}"
-        click.echo(f"{held.name} version {held.version} is {held.target}: {says}")
+        where = "" if held.workspace == "default" else f"{held.workspace}: "
+        click.echo(
+            f"{where}{held.name} version {held.version} is {held.target}: {says}"
+        )
     if as_json:
         click.echo(json.dumps(records, indent=2))
     sys.exit(1 if drifted else 0)

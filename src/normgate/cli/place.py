@@ -22,11 +22,16 @@ artifacts_option = click.option(
     envvar="NORMGATE_ARTIFACTS",
     help="The server's artifact store, e.g. s3://bucket/folder.",
 )
+workspace_option = click.option(
+    "--workspace", help="Of this workspace, where a server has several."
+)
 reason_option = click.option("--reason", required=True, help="Why, for the record.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def administration(store: str | None, artifacts: str | None = None) -> Administration:
+def administration(
+    store: str | None, artifacts: str | None = None, workspace: str | None = None
+) -> Administration:
     """Open the registry's database for an administrator.
 
     Raises:
@@ -34,9 +39,10 @@ def administration(store: str | None, artifacts: str | None = None) -> Administr
     """
     # MLflow takes seconds to import, and not every command needs it.
     from mlflow_normgate.admin import Administration
-    from mlflow_normgate.storage import registry, stand_in
+    from mlflow_normgate.storage import enter, registry, stand_in
 
     uri = registry(store)
+    enter(uri, workspace)
     stand_in(uri, artifacts)
     return Administration(uri)
 

@@ -6,6 +6,9 @@ import click
 
 from normgate.cli.place import artifacts_option, store_option
 
+SHOWN = 5
+"""Names of experiments in a warning at most."""
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @store_option
@@ -22,14 +25,22 @@ def server(store: str | None, artifacts: str | None, options: tuple[str, ...]) -
     open a way around the gate is refused.
     """
     # MLflow takes seconds to import, and other commands don't need it.
-    from mlflow_normgate.server import become, plan, prepare
+    from mlflow_normgate.readiness import prepare
+    from mlflow_normgate.server import become, plan
     from mlflow_normgate.storage import shown
 
     launch = plan(store, artifacts, options)
-    prepare(launch)
+    outside = prepare(launch)
     click.echo(
         f"normgate: the registry is {shown(launch.database)}, artifacts are sealed in "
         f"{launch.artifacts}",
         err=True,
     )
+    if outside:
+        more = ", ..." if outside[SHOWN:] else ""
+        click.echo(
+            "normgate: models of these experiments are kept elsewhere, where they are "
+            f"not sealed but only hashed again: {', '.join(outside[:SHOWN])}{more}",
+            err=True,
+        )
     become(launch)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from normgate.contract.steps import (
@@ -34,6 +35,12 @@ DTYPE_RANGE: dict[InputType, tuple[int, int] | None] = {
     "int16": (-32768, 32767),
     "float32": None,
 }
+
+
+KEPT_FORMS = 4096
+"""Channels whose form is kept: a gate asks for each a dozen times, and folding many
+steps of many digits takes milliseconds.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,7 @@ class ChannelForm:
         return not any(isinstance(op, SampleOperation) for op in self.operations)
 
 
+@lru_cache(maxsize=KEPT_FORMS)
 def normal_form(channel: Channel) -> ChannelForm:
     """Fold a channel's steps to what they compute.
 

@@ -59,6 +59,8 @@ def test_timm_that_is_not_installed_is_said_so() -> None:
     [
         ({"backbone": "resnet50"}, "backbone is 'resnet50', expected demo, resnet10"),
         ({"backbone": "timm:"}, "backbone is 'timm:'"),
+        ({"backbone": "timm:hf-hub:x/y"}, "backbone is 'timm:hf-hub:x/y'"),
+        ({"backbone": "timm:local-dir:/x"}, "backbone is 'timm:local-dir:/x'"),
         ({"dropout": 1.0}, r"dropout is 1\.0, expected a share"),
         ({"dropout": float("nan")}, "dropout is nan"),
         ({"width": 0.0}, r"width is 0\.0, expected 0\.125 to 4"),

@@ -10,7 +10,7 @@ from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import IntegrityError
 from tests.tracking.ledger.seeding import PLACES, allow, held, prompts, seed
-from tests.tracking.ledger.sql_attacks import ATTACKS, Attack
+from tests.tracking.ledger.sql_attacks import ATTACKS, INTO_ALIASES, Attack
 
 from mlflow_normgate.ledger import backstop, upgrade
 
@@ -56,10 +56,17 @@ def matching(sentence: str) -> str:
     return "(this version|.* version .*)".join(map(re.escape, sentence.split("{}")))
 
 
-@pytest.mark.parametrize("one", ATTACKS, ids=[one.name for one in ATTACKS])
+@pytest.mark.parametrize(
+    ("store", "one"),
+    [
+        pytest.param(on, one, id=f"{on}-{one.name}")
+        for on in ("sqlite", "postgresql")
+        for one in ATTACKS
+        if on in one.on
+    ],
+    indirect=["store"],
+)
 def test_sql_by_hand_is_refused(connection: Connection, one: Attack) -> None:
-    if connection.dialect.name not in one.on:
-        pytest.skip("the statement is of the other database")
     *before, last = one.sql
     for statement in before:
         assert connection.exec_driver_sql(statement).rowcount > 0, statement
@@ -71,12 +78,11 @@ def test_sql_by_hand_is_refused(connection: Connection, one: Attack) -> None:
         assert re.search(matching(one.sentence), str(refused.value.orig))
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
 def test_a_promoted_model_is_not_renamed_by_hand(
     connection: Connection, foreign_keys: str
 ) -> None:
-    if connection.dialect.name != "sqlite":
-        pytest.skip("foreign keys can be turned off on SQLite only")
     connection.rollback()
     connection.exec_driver_sql(f"PRAGMA foreign_keys = {foreign_keys}")
     connection.exec_driver_sql("BEGIN")
@@ -154,18 +160,18 @@ def test_a_promotion_ends_with_its_alias_or_stage(
     assert held(connection) == left
 
 
-@pytest.mark.parametrize("how", ["update", "replace"])
+UPDATED = "UPDATE registered_model_aliases SET version = 1 WHERE alias = 'champion'"
+REPLACED = f"INSERT OR REPLACE {INTO_ALIASES} ('default', 'rescue', 'champion', 1)"
+
+
+@pytest.mark.parametrize(
+    ("store", "statement"),
+    [("sqlite", UPDATED), ("sqlite", REPLACED), ("postgresql", UPDATED)],
+    indirect=["store"],
+)
 def test_an_alias_that_moves_ends_the_promotion_that_it_leaves(
-    connection: Connection, how: str
+    connection: Connection, statement: str
 ) -> None:
-    statement = "UPDATE registered_model_aliases SET version = 1 WHERE alias='champion'"
-    if how == "replace":
-        if connection.dialect.name != "sqlite":
-            pytest.skip("INSERT OR REPLACE is SQLite's")
-        statement = (
-            "INSERT OR REPLACE INTO registered_model_aliases "
-            "(workspace, name, alias, version) VALUES ('default','rescue','champion',1)"
-        )
     allow(connection, 1, "champion")
     assert held(connection) >= {CHAMPION, ("rescue", "champion", 1)}
 
@@ -208,9 +214,8 @@ def test_prompts_are_known_from_before_and_after(connection: Connection) -> None
     assert prompts(connection) == PROMPTS
 
 
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 def test_emptied_tables_end_promotions(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        pytest.skip("SQLite has no TRUNCATE")
     connection.exec_driver_sql("TRUNCATE registered_model_aliases")
     assert held(connection) == {PRODUCTION}
 

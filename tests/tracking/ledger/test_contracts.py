@@ -224,6 +224,12 @@ def test_an_act_needs_a_reason(reason: str) -> None:
     assert Act(workspace="default", actor="account test", reason="x" * 1000)
 
 
+@pytest.mark.parametrize("letter", ["\0", "\ud800"])
+def test_a_reason_is_text_that_a_database_takes(letter: str) -> None:
+    with pytest.raises(ContractError, match="zero byte or half a letter"):
+        Act(workspace="default", actor="account test", reason=f"why{letter}")
+
+
 @pytest.mark.parametrize("pattern", ["", "a/b", "a:b", "x" * 257])
 def test_a_pattern_that_can_be_no_name_is_refused(
     connection: Connection, pattern: str

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_REASON = 1000
 MAX_PATTERN = 256
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 LABEL = re.compile(r"(?P<name>\S+) version (?P<version>\d+)")
 
 
@@ -44,6 +45,11 @@ class Act:
             raise ContractError(
                 f"changing contracts needs a reason of 1 to {MAX_REASON} characters, "
                 f"found {found}"
+            )
+        if UNWRITABLE.search(self.reason):
+            raise ContractError(
+                "the reason holds a zero byte or half a letter, which no database "
+                "takes; write it as plain text"
             )
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BATCH = 500
 """Rows that are held in memory while the ledger is read."""
+MAX_REFUSALS = 100
+"""Refusals that are kept of one verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,6 @@ class Decided:
 def record(connection: Connection, decision: Decision) -> int:
     """Write a verdict, and return its number in the ledger."""
     found, contract = decision.evidence, decision.contract
-    refusals = [asdict(refusal) for refusal in decision.verdict.refusals]
     result = connection.execute(
         VERDICTS.insert().values(
             decided_ms=get_current_time_millis(),
@@ -113,7 +114,7 @@ def record(connection: Connection, decision: Decision) -> int:
             manifest_digest=found.manifest_digest,
             spec_digest=found.spec_digest,
             channels=json.dumps(_channels(found, contract)),
-            refusals=json.dumps(refusals),
+            refusals=json.dumps(_refusals(decision.verdict)),
         )
     )
     key = result.inserted_primary_key
@@ -204,12 +205,12 @@ def verdicts(
         query = query.where(table.allowed.is_(False))
     query = query.order_by(table.id.desc()).limit(limit)
     # Of the statement: an option of the connection would stay on it.
-    rows = connection.execute(query.execution_options(yield_per=BATCH))
-    for row in rows.mappings():
-        fields: dict[str, Any] = dict(row)
-        refusals = tuple(Refusal(**one) for one in json.loads(fields.pop("refusals")))
-        fields["channels"] = json.loads(row["channels"])
-        yield Decided(**fields, verdict=Verdict(refusals))
+    with connection.execute(query.execution_options(yield_per=BATCH)) as rows:
+        for row in rows.mappings():
+            fields: dict[str, Any] = dict(row)
+            verdict = _verdict(fields.pop("refusals"))
+            fields["channels"] = json.loads(row["channels"])
+            yield Decided(**fields, verdict=verdict)
 
 
 def _held(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[Held]:
@@ -218,6 +219,25 @@ def _held(connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[H
     query = sa.select(*columns).where(*conditions)
     rows = connection.execute(query.order_by(table.name, table.target, table.version))
     return [Held(**row) for row in rows.mappings()]
+
+
+def _refusals(verdict: Verdict) -> list[dict[str, str]]:
+    """What is kept of a verdict's refusals: a client decides how many there are."""
+    kept = [asdict(refusal) for refusal in verdict.refusals[:MAX_REFUSALS]]
+    left = len(verdict.refusals) - len(kept)
+    more = Refusal("more", f"And {left} more refusals.", "Mend these first.")
+    return [*kept, asdict(more)] if left else kept
+
+
+def _verdict(text: str) -> Verdict:
+    """A verdict as it was written, by this release or another."""
+    known = Refusal.__dataclass_fields__
+    return Verdict(
+        tuple(
+            Refusal(**{key: value for key, value in one.items() if key in known})
+            for one in json.loads(text)
+        )
+    )
 
 
 def _channels(

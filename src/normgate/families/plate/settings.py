@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,7 +33,9 @@ class ModelSettings:
         """
         known = ("demo", "resnet10", "resnet18")
         name = self.backbone.removeprefix("timm:")
-        if self.backbone not in known and (name == self.backbone or not name):
+        # timm would also fetch one by an address, which may be another tomorrow.
+        plain = name != self.backbone and re.fullmatch(r"[A-Za-z0-9_.\-]+", name)
+        if self.backbone not in known and not plain:
             expected = f"{', '.join(known)} or timm:<name>"
             raise SettingsError(f"backbone is {self.backbone!r}, expected {expected}")
         between("width", self.width, 0.125, 4.0)
