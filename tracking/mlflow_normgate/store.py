@@ -176,7 +176,7 @@ class GatedStore(VerifyingStore):
         if not self.gated or any(tag.key == IS_PROMPT_TAG_KEY for tag in tags):
             return made
         with self.ManagedSessionMaker(read_only=False) as session:
-            self.lock_ledger(session, shared=True)
+            self.lock(session, name)
             self.label(session, name)
         return self.get_registered_model(name)
 
