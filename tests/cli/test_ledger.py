@@ -130,7 +130,7 @@ def test_what_is_promoted_is_verified(store: str, client: MlflowClient) -> None:
 
     result = run("verify", "--demote", "--store", store)
     assert result.exit_code == 1
-    assert "it was demoted" in result.output
+    assert "It was demoted." in result.output
     assert client.get_registered_model("rescue").aliases == {}
     assert run("verify", "--store", store).exit_code == 0
 

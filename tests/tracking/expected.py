@@ -159,7 +159,9 @@ class Expected:
         promoted = self.promoted(name)
         self.models[new] = self.models.pop(name)
         if not gated:
-            return not promoted
+            # What is recorded of a deleted model keeps a prompt from taking its place.
+            held = [n for a, n in self.models[new].aliases.items() if a not in OPEN]
+            return not promoted and not any((new, n) in self.evidence for n in held)
         if self.bound.get(name) and self.demanded(new) is None:
             self.bound[new] = self.bound[name]
         moved = {n: found for (of, n), found in self.evidence.items() if of == name}

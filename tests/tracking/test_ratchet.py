@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.model_registry_pb2 import ModelRegistryService
 from mlflow.protos.webhooks_pb2 import WebhookService
@@ -22,13 +23,14 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import (
     WorkspaceAwareSqlAlchemyStore,
 )
 from tests.tracking.bundle_files import WRONG, database
-from tests.tracking.registering import Registry
+from tests.tracking.registering import Registry, opened
 
 from mlflow_normgate.store import GatedStore, GatedWorkspaceStore
 from mlflow_normgate.writes import GATED, HARMLESS, READS, VERIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -244,6 +246,30 @@ def test_every_call_over_rest_arrives_at_its_method(
             assert snake(name) in store.asked, path
             arrived += 1
     assert arrived >= 2  # Both prefixes: for clients and for the UI.
+
+
+def test_a_versions_number_is_taken_as_rest_sends_it(
+    database_uri: str, tmp_path: Path
+) -> None:
+    with opened(database_uri, tmp_path) as registry:
+        registry.register(registry.model("model"), registry.logged())
+        registry.register("model", registry.logged())
+        store, first, second = registry.store, ("model", "1"), ("model", "2")
+        store.set_model_version_tag(*first, ModelVersionTag("mine", "1"))
+        store.delete_model_version_tag(*first, "mine")
+        store.update_model_version(*first, "mine")
+        store.transition_model_version_stage(*first, "Production", False)
+        store.transition_model_version_stage(*second, "Production", True)
+        stages = [
+            store.get_model_version(*one).current_stage for one in (first, second)
+        ]
+        assert stages == ["Archived", "Production"]
+        assert registry.promoted("model") == [("Production", 2)]
+        store.set_registered_model_alias("model", "champion", "1")
+        store.set_registered_model_alias("model", "candidate", "2")
+        assert store.get_model_version_download_uri(*first)
+        store.delete_model_version(*first)
+        assert registry.aliases("model") == {"candidate": "2"}
 
 
 # The seams that `locking` uses: what MLflow calls first in the session that writes.

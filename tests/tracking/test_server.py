@@ -68,7 +68,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPa
 def test_by_default_it_serves_the_working_folder(
     settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    settings.delenv("MLFLOW_DISABLE_TELEMETRY")
+    settings.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
     launch = plan(None, None, ["--workers", "2"])
     assert launch.database == "sqlite:///mlflow.db"
     assert local_folder(launch.artifacts) == tmp_path / "mlartifacts"

@@ -145,6 +145,7 @@ def run(
     shutil.copytree(checkout / "tests", scratch / "tests")
     shutil.copy(checkout / "pyproject.toml", scratch)
     report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
     path = [distribution(scratch / "path", mode), HERE / "path", scratch]
     path += [ROOT / "src", ROOT / "tracking"]
     environment = {
@@ -158,9 +159,11 @@ def run(
     command = [sys.executable, "-m", "pytest", *OPTIONS, f"--junitxml={report}"]
     command += [f"tests/{file}" for file in files]
     with report.with_suffix(".log").open("w") as log:
-        subprocess.run(
+        code = subprocess.run(
             command, cwd=scratch, env=environment, check=False, stdout=log, stderr=log
-        )
+        ).returncode
+    if not report.exists():
+        raise click.ClickException(f"{mode} ended early with {code}; see {log.name}")
 
 
 def distribution(folder: Path, mode: str) -> Path:

@@ -100,7 +100,9 @@ def verify(
     Args:
         store: The registry.
         held: What to look at; see `standings`. A prompt's is passed over.
-        demote: Take the alias or stage away from what is not as it was allowed.
+        demote: Take the alias or stage away from what is not as it was allowed. What
+            can't be read keeps it, for the store may only be away; nobody can resolve
+            it meanwhile.
     """
     for standing in held:
         with _inside(store, standing.workspace):
@@ -114,7 +116,7 @@ def verify(
             yield Audited(
                 standing=standing,
                 problem=found.verdict.text,
-                demoted=demote and _demote(store, standing),
+                demoted=demote and _is_read(found) and _demote(store, standing),
             )
 
 
@@ -136,6 +138,12 @@ def _examine(store: GatedStore, standing: Standing) -> Decision | None:
             return decision
     refusals = (*decision.verdict.refusals, NEVER_ALLOWED)
     return replace(decision, verdict=Verdict(refusals))
+
+
+def _is_read(found: Decision) -> bool:
+    """Whether no model stands behind it, or one whose files could be read."""
+    evidence = found.evidence
+    return evidence.model_id is None or evidence.directory_digest is not None
 
 
 def _missing(standing: Standing) -> Version:

@@ -20,6 +20,7 @@ from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
 from mlflow.store.model_registry.sqlalchemy_workspace_store import (
     WorkspaceAwareSqlAlchemyStore,
 )
+from mlflow.utils.validation import _validate_model_version
 
 from mlflow_normgate import reserved
 from mlflow_normgate.actor import may_change_contracts
@@ -132,6 +133,8 @@ class GatedStore(VerifyingStore):
         """Change a legacy stage; Staging and Production are decided on."""
         target = get_canonical_stage(stage)
         protected = protected_stage(target)
+        # As a number: MLflow compares it as it is, which psycopg 3 does not take.
+        version = _validate_model_version(version)
         with self.deciding(name, version, target) if protected else self.holding(name):
             return super().transition_model_version_stage(
                 name, version, stage, archive_existing_versions
@@ -173,7 +176,7 @@ class GatedStore(VerifyingStore):
         if not self.gated or any(tag.key == IS_PROMPT_TAG_KEY for tag in tags):
             return made
         with self.ManagedSessionMaker(read_only=False) as session:
-            self.lock_ledger(session, shared=True)
+            self.lock(session, name)
             self.label(session, name)
         return self.get_registered_model(name)
 

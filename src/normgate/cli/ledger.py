@@ -154,8 +154,8 @@ def verify(
 ) -> None:
     """Hash again all that is promoted, in every workspace, and say what has changed.
 
-    Exit code 0 if all is as it was allowed, 1 if not. Look at the report before you
-    demote: an artifact store that is away looks like one that was emptied.
+    Exit code 0 if all is as it was allowed, 1 if not. What can't be read is never
+    demoted, for the artifact store may only be away.
     """
     drifted, records = False, []
     for one in administration(store, artifacts).verify(demote=demote):
@@ -165,8 +165,9 @@ def verify(
             found = {"problem": one.problem, "demoted": one.demoted}
             records.append(asdict(held) | found)
             continue
-        end = "; it was demoted" if one.demoted else ""
-        says = "as it was allowed" if one.problem is None else f"{one.problem}{end}"
+        end = " It was demoted." if one.demoted else " It was not demoted."
+        told = one.problem and f"{one.problem}{end if demote else ''}"
+        says = told or "as it was allowed"
         where = "" if held.workspace == "default" else f"{held.workspace}: "
         click.echo(
             f"{where}{held.name} version {held.version} is {held.target}: {says}"

@@ -221,6 +221,8 @@ ATTACKS = (
             "storage_location = NULL, source = 's3://bucket/bad'",
             "storage_location = '', source = 's3://bucket/bad'",
             "storage_location = 'dummy-source'",
+            "source = 'models:/m-0123456789abcdef0123456789abcdef'",
+            "source = 'dummy-source'",
         )
     ),
     attack(
@@ -294,6 +296,16 @@ ATTACKS = (
         f"INSERT {INTO_ALIASES} ('default', 'old', 'next', 1)",
         says=ALIAS,
         on=SQLITE,  # PostgreSQL's foreign keys rename the versions too.
+    ),
+    *(
+        attack(
+            f"prompt-renamed-to-a-model-or-{how}",
+            f"UPDATE OR {how} registered_models SET name = 'old' WHERE name = 'ask'",
+            f"INSERT {INTO_ALIASES} ('default', 'old', 'next', 1)",
+            says=ALIAS,
+            on=SQLITE,
+        )
+        for how in ("IGNORE", "REPLACE")
     ),
     attack(
         "prompt-in-production",

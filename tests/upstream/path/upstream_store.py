@@ -55,7 +55,7 @@ def _protect_nothing() -> None:
 if MODE == "open":
     _protect_nothing()
 
-from mlflow_normgate import gating, judging, reserved, store  # noqa: E402
+from mlflow_normgate import evidence, judging, notes, reserved, store  # noqa: E402
 
 
 def _digest(location: str) -> str:
@@ -74,25 +74,33 @@ def _collect(location: str) -> Evidence:
     )
 
 
-def _put(value: Any, name: str, *places: Any) -> None:
-    for place in places:
-        assert hasattr(place, name), f"{place} has no {name}"
-        setattr(place, name, value)
+def _put(value: Any, real: Any) -> None:
+    """Put a value in the place of a function, wherever the store knows it."""
+    places = [
+        (module, name)
+        for key, module in sys.modules.items()
+        if key.startswith("mlflow_normgate")
+        for name, known in vars(module).items()
+        if known is real
+    ]
+    assert places, f"the store does not use {real}"
+    for module, name in places:
+        setattr(module, name, value)
 
 
 def _allow_everything() -> None:
     contract = parse_contract(CONTRACT.read_bytes(), CONTRACT.name)
-    _put(_collect, "collect", store, gating)
-    _put(_digest, "served_digest", store)
-    _put(lambda *_: Verdict(()), "decide", judging)
-    _put(lambda *_: contract, "in_force", judging)
+    _put(_collect, evidence.collect)
+    _put(_digest, evidence.served_digest)
+    _put(lambda *_: Verdict(()), policy.decide)
+    judging.in_force = lambda *_: contract
 
 
 def _show_nothing() -> None:
-    _put(lambda description, _: description, "with_note", store)
-    _put(lambda *_: None, "show", judging, gating)
-    _put(lambda _: {}, "record", reserved)
-    _put(lambda _: {}, "frozen", reserved)
+    _put(lambda description, _: description, notes.with_note)
+    _put(lambda *_: None, judging.show)
+    _put(lambda _: {}, reserved.record)
+    _put(lambda _: {}, reserved.frozen)
 
 
 if MODE == "allowed":

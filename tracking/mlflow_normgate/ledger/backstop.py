@@ -11,7 +11,8 @@
   and not even deleted while its version is promoted.
 
 MLflow's own migrations may drop what stands on MLflow's tables; `ensure` puts it back.
-What the triggers say is in `sqlite` and `postgresql`. Who may alter the database's
+What the triggers say is in `sqlite`, `postgresql` and their siblings, lists and
+sentences in `rules`. Who may alter the database's
 schema can drop all of it; on SQLite that is everyone who can write the file.
 """
 
@@ -21,13 +22,22 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from mlflow_normgate.ledger import postgresql, sqlite
+from mlflow_normgate.ledger import (
+    postgresql,
+    postgresql_ledger,
+    sqlite,
+    sqlite_ledger,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 SEARCH_PATH = "pg_catalog, pg_temp"
 """What functions on PostgreSQL see besides names with a schema."""
+
+_SQLITE = sqlite.TRIGGERS | sqlite_ledger.TRIGGERS
+_FUNCTIONS = postgresql.FUNCTIONS | postgresql_ledger.FUNCTIONS
+_TRIGGERS = postgresql.TRIGGERS + postgresql_ledger.TRIGGERS
 
 _SQLITE_FOUND = """
 SELECT name, sql FROM sqlite_master
@@ -42,7 +52,7 @@ FROM pg_class AS promotions JOIN pg_namespace AS ledger
 WHERE promotions.oid = to_regclass('normgate_promotions')
   AND versions.oid = to_regclass('model_versions')
 """)
-_FUNCTIONS = sa.text("""
+_FUNCTIONS_FOUND = sa.text("""
 SELECT proname AS name, prosrc AS body,
   prosecdef AND lanname = 'plpgsql' AND proconfig = ARRAY[:path]
     AND NOT has_function_privilege('public', pg_proc.oid, 'EXECUTE') AS as_made
@@ -50,7 +60,7 @@ FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
 WHERE pronamespace = CAST(:ledger AS regnamespace) AND pronargs = 0
   AND prorettype = 'trigger'::regtype AND starts_with(proname, 'normgate_')
 """)
-_TRIGGERS = sa.text("""
+_TRIGGERS_FOUND = sa.text("""
 SELECT tgname AS name, quote_ident(nspname) || '.' || quote_ident(relname) AS place,
   tgtype AS moment, proname AS function,
   tgenabled = 'O' AND tgqual IS NULL AND tgattr = '' AND NOT tgdeferrable
@@ -58,7 +68,7 @@ SELECT tgname AS name, quote_ident(nspname) || '.' || quote_ident(relname) AS pl
 FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
   JOIN pg_namespace ON pg_namespace.oid = relnamespace
   JOIN pg_proc ON pg_proc.oid = tgfoid
-WHERE NOT tgisinternal AND starts_with(tgname, 'normgate_')
+WHERE NOT tgisinternal AND starts_with(lower(tgname), 'normgate_')
   AND pg_namespace.oid
     IN (CAST(:ledger AS regnamespace), CAST(:registry AS regnamespace))
 """)
@@ -68,7 +78,7 @@ def install(connection: Connection) -> None:
     """Create every trigger anew, in place of what is there."""
     remove(connection)
     if connection.dialect.name == "sqlite":
-        for statement in sqlite.TRIGGERS.values():
+        for statement in _SQLITE.values():
             connection.exec_driver_sql(statement)
     else:
         _create_postgresql(connection)
@@ -90,7 +100,7 @@ def wrong(connection: Connection) -> tuple[str, ...]:
     """What is missing, altered, disabled or of another release; nothing is changed."""
     if connection.dialect.name == "sqlite":
         found = connection.exec_driver_sql(_SQLITE_FOUND)
-        differing = {(row.name, row.sql) for row in found} ^ {*sqlite.TRIGGERS.items()}
+        differing = {(row.name, row.sql) for row in found} ^ {*_SQLITE.items()}
         return tuple(sorted({name for name, _ in differing}))
     return tuple(sorted({one[0] for one in _found(connection) ^ _made(connection)}))
 
@@ -102,9 +112,9 @@ def remove(connection: Connection) -> None:
             connection.exec_driver_sql(f'DROP TRIGGER "{row.name}"')
         return
     schemas = _schemas(connection)
-    for row in connection.execute(_TRIGGERS, schemas).all():
+    for row in connection.execute(_TRIGGERS_FOUND, schemas).all():
         connection.exec_driver_sql(f'DROP TRIGGER "{row.name}" ON {row.place}')
-    for row in connection.execute(_FUNCTIONS, schemas | {"path": ""}).all():
+    for row in connection.execute(_FUNCTIONS_FOUND, schemas | {"path": ""}).all():
         connection.exec_driver_sql(f'DROP FUNCTION {schemas["ledger"]}."{row.name}"()')
 
 
@@ -117,9 +127,9 @@ def _create_postgresql(connection: Connection) -> None:
             f"DEFINER SET search_path = {SEARCH_PATH} AS $normgate${body}$normgate$"
         )
         connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
-    for trigger in postgresql.TRIGGERS:
+    for trigger in _TRIGGERS:
         connection.exec_driver_sql(
-            f"CREATE TRIGGER {trigger.name} {trigger.clause} "
+            f'CREATE TRIGGER "{trigger.name}" {trigger.clause} '
             f"ON {_place(trigger, schemas)} {trigger.level} "
             f"EXECUTE FUNCTION {schemas['ledger']}.{trigger.function}()"
         )
@@ -131,19 +141,18 @@ def _made(connection: Connection) -> set[tuple[Any, ...]]:
     bodies = _bodies(schemas)
     triggers = (
         (one.name, _place(one, schemas), one.moment, one.function, True)
-        for one in postgresql.TRIGGERS
+        for one in _TRIGGERS
     )
     return {*triggers, *((name, body, True) for name, body in bodies.items())}
 
 
 def _found(connection: Connection) -> set[tuple[Any, ...]]:
     schemas = _schemas(connection)
-    functions = connection.execute(_FUNCTIONS, schemas | {"path": _CONFIG})
-    triggers = connection.execute(_TRIGGERS, schemas)
+    functions = connection.execute(
+        _FUNCTIONS_FOUND, schemas | {"path": f"search_path={SEARCH_PATH}"}
+    )
+    triggers = connection.execute(_TRIGGERS_FOUND, schemas)
     return {tuple(row) for row in (*functions, *triggers)}
-
-
-_CONFIG = f"search_path={SEARCH_PATH}"
 
 
 def _bodies(schemas: dict[str, str]) -> dict[str, str]:
@@ -151,7 +160,7 @@ def _bodies(schemas: dict[str, str]) -> dict[str, str]:
         name: body.replace("LEDGER.", f"{schemas['ledger']}.").replace(
             "REGISTRY.", f"{schemas['registry']}."
         )
-        for name, body in postgresql.FUNCTIONS.items()
+        for name, body in _FUNCTIONS.items()
     }
 
 

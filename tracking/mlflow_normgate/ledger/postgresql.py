@@ -1,11 +1,11 @@
-"""The backstop's functions and triggers on PostgreSQL; see `backstop` for what they do.
+"""The backstop's functions and triggers on MLflow's tables in PostgreSQL.
 
 Every name is written with its schema, and the functions run with their owner's rights:
 a table of the same name in an account's own or temporary schema deceives none of them,
 and an account needs no right to the ledger to take an alias away. Nobody else may
 attach them to a table. Refusals stand in AFTER triggers, behind every trigger that
 could still change a row. A sentence holds no percent sign, which the driver would take
-for a parameter.
+for a parameter. What is refused is told in `backstop`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECK_VIOLATION = "23514"
 
 ROW, BEFORE, INSERT, DELETE, UPDATE, TRUNCATE = (1 << bit for bit in range(6))
 """The bits of `pg_trigger.tgtype`."""
-_AFTER_ANY = ROW | INSERT | UPDATE | DELETE
+AFTER_ANY = ROW | INSERT | UPDATE | DELETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +53,41 @@ class Trigger:
         return "FOR EACH ROW" if self.moment & ROW else "FOR EACH STATEMENT"
 
 
-def _of(row: str) -> str:
+def _same_version(row: str) -> str:
     return (
         f"workspace = {row}.workspace AND name = {row}.name AND version = {row}.version"
     )
 
 
-def _any(table: str, condition: str) -> str:
+OF_NEW, OF_OLD = _same_version("NEW"), _same_version("OLD")
+"""The rows of the version that was written, and of what it was before."""
+
+
+def exists(table: str, condition: str) -> str:
+    """Whether a table of the ledger has such a row."""
     return f"EXISTS (SELECT FROM LEDGER.normgate_{table} WHERE {condition})"
 
 
-def _raise(sentence: str, row: str = "NEW") -> str:
-    label = f" || {row}.name || ' version ' || {row}.version || "
+def refuse(sentence: str) -> str:
+    """A refusal; it names the version of the row that was written."""
+    label = " || NEW.name || ' version ' || NEW.version || "
     text = label.join(rules.quoted(part) for part in sentence.split("{}"))
     return (
         f"RAISE EXCEPTION USING ERRCODE = '{CHECK_VIOLATION}', MESSAGE =\n    {text};"
     )
 
 
+def on(table: str, moment: int, function: str, suffix: str = "") -> Trigger:
+    """A trigger, named after its table."""
+    name = f"normgate_{table.removeprefix(rules.PREFIX)}{suffix}"
+    return Trigger(
+        name=name, table=table, moment=moment, function=f"normgate_{function}"
+    )
+
+
 _KEY = "ROW({0}.workspace, {0}.name, {0}.version)"
 _MOVED = f"{_KEY.format('NEW')} IS DISTINCT FROM {_KEY.format('OLD')}"
-_HELD = _any("promotions", f"{_of('NEW')} AND target = NEW.alias")
+_HELD = exists("promotions", f"{OF_NEW} AND target = NEW.alias")
 
 _ALIAS = f"""
 BEGIN
@@ -82,14 +96,14 @@ BEGIN
   END IF;
   IF TG_OP <> 'DELETE' AND NEW.alias NOT IN {SQL_OPEN_ALIASES} THEN
     IF NEW.alias IN {SQL_PROTECTED_STAGES} THEN
-      {_raise(rules.STAGE_AS_ALIAS)}
+      {refuse(rules.STAGE_AS_ALIAS)}
     END IF;
     -- A prompt's row keeps a model from being put under the alias in its place.
-    IF {_any("prompts", _of("NEW"))} AND NOT {_any("evidence", _of("NEW"))} THEN
+    IF {exists("prompts", OF_NEW)} AND NOT {exists("evidence", OF_NEW)} THEN
       INSERT INTO LEDGER.normgate_promotions (workspace, name, target, version)
       VALUES (NEW.workspace, NEW.name, NEW.alias, NEW.version) ON CONFLICT DO NOTHING;
     ELSIF NOT {_HELD} THEN
-      {_raise(rules.NO_VERDICT_FOR_ALIAS)}
+      {refuse(rules.NO_VERDICT_FOR_ALIAS)}
     END IF;
     DELETE FROM LEDGER.normgate_promotions
     WHERE workspace = NEW.workspace AND name = NEW.name
@@ -97,17 +111,17 @@ BEGIN
   END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM LEDGER.normgate_promotions
-    WHERE {_of("OLD")} AND target = OLD.alias
+    WHERE {OF_OLD} AND target = OLD.alias
       AND target NOT IN {SQL_PROTECTED_STAGES};
   END IF;
   RETURN NULL;
 END
 """
 
-_STAGED = _any("promotions", f"{_of('NEW')} AND target = NEW.current_stage")
-_PINNED = _any(
+_STAGED = exists("promotions", f"{OF_NEW} AND target = NEW.current_stage")
+_PINNED = exists(
     "promotions",
-    f"{_of('NEW')}\n      AND location IS DISTINCT FROM here "
+    f"{OF_NEW}\n      AND location IS DISTINCT FROM here "
     "AND NOT (verdict_id IS NULL AND prompt)",
 )
 
@@ -133,31 +147,37 @@ BEGIN
     IF NEW.current_stage NOT IN {SQL_OPEN_STAGES}
       AND NOT (NEW.current_stage IN {SQL_PROTECTED_STAGES} AND {_STAGED})
     THEN
-      {_raise(rules.NO_VERDICT_FOR_STAGE)}
+      {refuse(rules.NO_VERDICT_FOR_STAGE)}
     END IF;
     IF NEW.current_stage IS DISTINCT FROM {SQL_DELETED} THEN
       IF {_PINNED} THEN
-        {_raise(rules.PINNED)}
+        {refuse(rules.PINNED)}
       END IF;
-      IF NOT prompt AND {_any("prompts", _of("NEW"))} THEN
-        {_raise(rules.STAYS_PROMPT)}
+      IF TG_OP = 'UPDATE' THEN
+        IF NEW.source IS DISTINCT FROM OLD.source AND {exists("promotions", OF_NEW)}
+        THEN
+          {refuse(rules.PINNED)}
+        END IF;
+      END IF;
+      IF NOT prompt AND {exists("prompts", OF_NEW)} THEN
+        {refuse(rules.STAYS_PROMPT)}
       END IF;
     END IF;
   END IF;
   IF TG_OP <> 'INSERT' THEN
     IF moved OR NEW.current_stage IS DISTINCT FROM OLD.current_stage THEN
       DELETE FROM LEDGER.normgate_promotions
-      WHERE {_of("OLD")} AND target IN {SQL_PROTECTED_STAGES}
+      WHERE {OF_OLD} AND target IN {SQL_PROTECTED_STAGES}
         AND (TG_OP = 'DELETE' OR target = OLD.current_stage);
     END IF;
     IF moved THEN
-      DELETE FROM LEDGER.normgate_prompts WHERE {_of("OLD")};
+      DELETE FROM LEDGER.normgate_prompts WHERE {OF_OLD};
     END IF;
   END IF;
   IF prompt AND moved THEN
-    IF TG_OP = 'INSERT' AND NOT {_any("promotions", _of("NEW"))} THEN
+    IF TG_OP = 'INSERT' AND NOT {exists("promotions", OF_NEW)} THEN
       -- Of a model that had this name before.
-      DELETE FROM LEDGER.normgate_evidence WHERE {_of("NEW")};
+      DELETE FROM LEDGER.normgate_evidence WHERE {OF_NEW};
     END IF;
     INSERT INTO LEDGER.normgate_prompts (workspace, name, version)
     VALUES (NEW.workspace, NEW.name, NEW.version) ON CONFLICT DO NOTHING;
@@ -166,7 +186,6 @@ BEGIN
 END
 """
 
-# Before: foreign keys then rename aliases and versions in any order.
 _MODEL = """
 BEGIN
   IF NEW.workspace <> OLD.workspace OR NEW.name <> OLD.name THEN
@@ -174,7 +193,7 @@ BEGIN
     SELECT NEW.workspace, NEW.name, version FROM LEDGER.normgate_prompts
     WHERE workspace = OLD.workspace AND name = OLD.name ON CONFLICT DO NOTHING;
   END IF;
-  RETURN NEW;
+  RETURN NULL;
 END
 """
 
@@ -190,95 +209,25 @@ BEGIN
 END
 """
 
-_JUDGED = " AND ".join(
-    f"{column} IS NOT DISTINCT FROM NEW.{column}" for column in rules.JUDGED
-)
-_PROMOTION = f"""
-DECLARE
-  here text;
-BEGIN
-  IF TG_OP = 'UPDATE' THEN
-    {_raise(rules.UNCHANGED)}
-  ELSIF NEW.verdict_id IS NULL AND NEW.location IS NULL
-    AND {_any("prompts", _of("NEW"))}
-  THEN
-    RETURN NULL;
-  ELSIF NOT {_any("verdicts", f"id = NEW.verdict_id AND allowed AND {_JUDGED}")} THEN
-    {_raise(rules.NOT_ALLOWED)}
-  END IF;
-  -- Held until the end, so that the version is not moved meanwhile. One that is being
-  -- renamed has no row of its new name yet, and is looked at when it has.
-  SELECT COALESCE(NULLIF(storage_location, ''), source) INTO here
-  FROM REGISTRY.model_versions WHERE {_of("NEW")} FOR SHARE;
-  IF NEW.location IS NULL OR FOUND AND here IS DISTINCT FROM NEW.location THEN
-    {_raise(rules.LOCATED)}
-  END IF;
-  RETURN NULL;
-END
-"""
-
-_REWRITTEN = " OR ".join(
-    f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in rules.FOUND
-)
-_EVIDENCE = f"""
-BEGIN
-  IF TG_OP = 'INSERT' THEN
-    IF {_any("promotions", _of("NEW"))} THEN
-      {_raise(rules.EVIDENCE)}
-    END IF;
-  ELSIF TG_OP = 'DELETE' THEN
-    IF {_any("promotions", _of("OLD"))} THEN
-      {_raise(rules.EVIDENCE)}
-    END IF;
-  ELSIF {_REWRITTEN}
-    OR {_any("promotions", _of("NEW"))} AND NOT {_any("promotions", _of("OLD"))}
-  THEN
-    {_raise(rules.EVIDENCE)}
-  END IF;
-  RETURN NULL;
-END
-"""
-
-
-def _refusal(sentence: str) -> str:
-    return f"\nBEGIN\n  {_raise(sentence)}\nEND\n"
-
-
 FUNCTIONS: dict[str, str] = {
     "normgate_alias": _ALIAS,
     "normgate_version": _VERSION,
     "normgate_model": _MODEL,
     "normgate_emptied": _EMPTIED,
-    "normgate_promotion": _PROMOTION,
-    "normgate_evidence": _EVIDENCE,
-    "normgate_append_only": _refusal(rules.APPEND_ONLY),
-    "normgate_unchanged": _refusal(rules.UNCHANGED),
 }
 """Each function's name and body; LEDGER and REGISTRY stand for schemas."""
 
-
-def _on(table: str, moment: int, function: str, suffix: str = "") -> Trigger:
-    name = f"normgate_{table.removeprefix(rules.PREFIX)}{suffix}"
-    return Trigger(
-        name=name, table=table, moment=moment, function=f"normgate_{function}"
-    )
-
-
 TRIGGERS: tuple[Trigger, ...] = (
-    _on("registered_model_aliases", _AFTER_ANY, "alias"),
-    _on("registered_model_aliases", TRUNCATE, "emptied", "_emptied"),
-    _on("model_versions", _AFTER_ANY, "version"),
-    _on("model_versions", TRUNCATE, "emptied", "_emptied"),
-    _on("registered_models", ROW | BEFORE | UPDATE, "model"),
-    _on("normgate_promotions", ROW | INSERT | UPDATE, "promotion"),
-    _on("normgate_prompts", ROW | UPDATE, "unchanged"),
-    _on("normgate_evidence", _AFTER_ANY, "evidence"),
-    *(
-        _on(f"normgate_{table}", ROW | UPDATE | DELETE, "append_only")
-        for table in ("contracts", "bindings", "verdicts")
-    ),
-    *(
-        _on(f"normgate_{table}", BEFORE | TRUNCATE, "append_only", "_emptied")
-        for table in ("contracts", "bindings", "verdicts", "evidence")
+    on("registered_model_aliases", AFTER_ANY, "alias"),
+    on("registered_model_aliases", TRUNCATE, "emptied", "_emptied"),
+    on("model_versions", AFTER_ANY, "version"),
+    on("model_versions", TRUNCATE, "emptied", "_emptied"),
+    # Triggers run in the order of their names, and those of foreign keys, which rename
+    # aliases and versions in any order, are called RI_ConstraintTrigger.
+    Trigger(
+        name="NORMGATE_registered_models",
+        table="registered_models",
+        moment=ROW | UPDATE,
+        function="normgate_model",
     ),
 )

@@ -1,4 +1,4 @@
-"""The backstop's triggers on SQLite. What each refuses is told in `backstop`.
+"""The backstop's triggers on MLflow's tables in SQLite; see `backstop`.
 
 Refusals stand in AFTER triggers: what they see is what is stored. (A BEFORE trigger
 sees a NULL that `INSERT OR REPLACE` then turns into the column's default.) No table of
@@ -10,6 +10,8 @@ fires no DELETE trigger for the row that it replaces. RAISE takes a constant onl
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mlflow_normgate.ledger import rules
 from mlflow_normgate.ledger.rules import (
     SQL_DELETED,
@@ -19,47 +21,53 @@ from mlflow_normgate.ledger.rules import (
     SQL_PROTECTED_STAGES,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _HERE = "COALESCE(NULLIF(NEW.storage_location, ''), NEW.source)"
 """Where a version's files are, as MLflow resolves it."""
 _IS_PROMPT = f"IFNULL({_HERE} IN {SQL_PLACEHOLDERS}, 0)"
-_MOVED = "(NEW.workspace <> OLD.workspace OR NEW.name <> OLD.name OR {} <> {})".format(
-    "NEW.version", "OLD.version"
-)
-
 _RENAMED = "NEW.workspace <> OLD.workspace OR NEW.name <> OLD.name"
+_MOVED = f"({_RENAMED} OR NEW.version <> OLD.version)"
 
 
-def _of(row: str) -> str:
-    """The rows of one version."""
+def _same_version(row: str) -> str:
     return (
         f"workspace = {row}.workspace AND name = {row}.name AND version = {row}.version"
     )
 
 
-def _any(table: str, condition: str) -> str:
+OF_NEW, OF_OLD = _same_version("NEW"), _same_version("OLD")
+"""The rows of the version that was written, and of what it was before."""
+
+
+def exists(table: str, condition: str) -> str:
+    """Whether a table of the ledger has such a row."""
     return f"EXISTS (SELECT 1 FROM normgate_{table} WHERE {condition})"
 
 
-def _refuse(sentence: str, where: str) -> str:
+def refuse(sentence: str, where: str) -> str:
+    """A refusal, under a condition."""
     text = rules.quoted(sentence.format("this version"))
     return f"SELECT RAISE(ABORT, {text})\n  WHERE {where};"
 
 
-def _trigger(name: str, moment: str, *statements: str, when: str = "") -> str:
+def trigger(name: str, moment: str, *statements: str, when: str = "") -> str:
+    """A trigger, as SQLite keeps it."""
     condition = f"\nWHEN {when}" if when else ""
     body = "\n  ".join(statements)
     return f"CREATE TRIGGER normgate_{name} {moment}{condition}\nBEGIN\n  {body}\nEND"
 
 
-_HELD = _any("promotions", f"{_of('NEW')} AND target = NEW.alias")
+_HELD = exists("promotions", f"{OF_NEW} AND target = NEW.alias")
 _ALIAS_SET = (
-    _refuse(rules.STAGE_AS_ALIAS, f"NEW.alias IN {SQL_PROTECTED_STAGES}"),
+    refuse(rules.STAGE_AS_ALIAS, f"NEW.alias IN {SQL_PROTECTED_STAGES}"),
     # A prompt's row keeps a model from being put under the alias in the prompt's place.
     f"""INSERT INTO normgate_promotions (workspace, name, target, version)
   SELECT NEW.workspace, NEW.name, NEW.alias, NEW.version
   WHERE NEW.alias NOT IN {SQL_OPEN_ALIASES} AND NOT {_HELD}
-    AND {_any("prompts", _of("NEW"))} AND NOT {_any("evidence", _of("NEW"))};""",
-    _refuse(
+    AND {exists("prompts", OF_NEW)} AND NOT {exists("evidence", OF_NEW)};""",
+    refuse(
         rules.NO_VERDICT_FOR_ALIAS,
         f"NEW.alias NOT IN {SQL_OPEN_ALIASES} AND NOT {_HELD}",
     ),
@@ -68,33 +76,38 @@ _ALIAS_SET = (
     AND target = NEW.alias AND version <> NEW.version;""",
 )
 _ALIAS_GONE = f"""DELETE FROM normgate_promotions
-  WHERE {_of("OLD")} AND target = OLD.alias AND target NOT IN {SQL_PROTECTED_STAGES};"""
+  WHERE {OF_OLD} AND target = OLD.alias AND target NOT IN {SQL_PROTECTED_STAGES};"""
 
-_STAGED = _any("promotions", f"{_of('NEW')} AND target = NEW.current_stage")
+_STAGED = exists("promotions", f"{OF_NEW} AND target = NEW.current_stage")
 _VERSION_SET = (
-    _refuse(
+    refuse(
         rules.NO_VERDICT_FOR_STAGE,
         f"NEW.current_stage NOT IN {SQL_OPEN_STAGES}\n    AND NOT "
         f"(NEW.current_stage IN {SQL_PROTECTED_STAGES} AND {_STAGED})",
     ),
-    _refuse(
+    refuse(
         rules.PINNED,
         f"NEW.current_stage IS NOT {SQL_DELETED} AND "
-        + _any(
+        + exists(
             "promotions",
-            f"{_of('NEW')} AND location IS NOT {_HERE}\n"
+            f"{OF_NEW} AND location IS NOT {_HERE}\n"
             f"    AND NOT (verdict_id IS NULL AND {_IS_PROMPT})",
         ),
     ),
-    _refuse(
+    refuse(
         rules.STAYS_PROMPT,
         f"NEW.current_stage IS NOT {SQL_DELETED} AND NOT {_IS_PROMPT}\n"
-        f"    AND {_any('prompts', _of('NEW'))}",
+        f"    AND {exists('prompts', OF_NEW)}",
     ),
 )
 _PROMPT_MADE = f"""INSERT INTO normgate_prompts (workspace, name, version)
   SELECT NEW.workspace, NEW.name, NEW.version
-  WHERE {_IS_PROMPT} AND NOT {_any("prompts", _of("NEW"))}"""
+  WHERE {_IS_PROMPT} AND NOT {exists("prompts", OF_NEW)}"""
+
+
+def named(statements: Iterable[str]) -> dict[str, str]:
+    """Each trigger's name, to its statement as SQLite keeps it."""
+    return {statement.split()[2]: statement for statement in statements}
 
 
 def _registry() -> tuple[str, ...]:
@@ -107,58 +120,66 @@ def _registry() -> tuple[str, ...]:
         "  OR NEW.source IS NOT OLD.source"
     )
     return (
-        _trigger("alias_inserted", f"AFTER INSERT ON {aliases}", *_ALIAS_SET),
-        _trigger(
+        trigger("alias_inserted", f"AFTER INSERT ON {aliases}", *_ALIAS_SET),
+        trigger(
             "alias_updated",
             f"AFTER UPDATE ON {aliases}",
             *_ALIAS_SET,
             _ALIAS_GONE,
             when=changed,
         ),
-        _trigger("alias_deleted", f"AFTER DELETE ON {aliases}", _ALIAS_GONE),
-        _trigger(
+        trigger("alias_deleted", f"AFTER DELETE ON {aliases}", _ALIAS_GONE),
+        trigger(
             "version_inserted",
             f"AFTER INSERT ON {versions}",
             *_VERSION_SET,
             # Of a row that this one replaced, or of a model that had this name before.
-            f"""DELETE FROM normgate_promotions WHERE {_of("NEW")}
+            f"""DELETE FROM normgate_promotions WHERE {OF_NEW}
     AND target IN {SQL_PROTECTED_STAGES} AND target IS NOT NEW.current_stage;""",
-            f"""DELETE FROM normgate_evidence WHERE {_of("NEW")}
-    AND {_IS_PROMPT} AND NOT {_any("promotions", _of("NEW"))};""",
+            f"""DELETE FROM normgate_evidence WHERE {OF_NEW}
+    AND {_IS_PROMPT} AND NOT {exists("promotions", OF_NEW)};""",
             f"{_PROMPT_MADE};",
         ),
-        _trigger(
+        trigger(
             "version_updated",
             f"AFTER UPDATE ON {versions}",
             *_VERSION_SET,
-            f"""DELETE FROM normgate_promotions WHERE {_of("OLD")}
+            refuse(
+                rules.PINNED,
+                f"NEW.current_stage IS NOT {SQL_DELETED} AND NEW.source IS NOT "
+                f"OLD.source\n    AND {exists('promotions', OF_NEW)}",
+            ),
+            f"""DELETE FROM normgate_promotions WHERE {OF_OLD}
     AND target IN {SQL_PROTECTED_STAGES} AND target IS OLD.current_stage
     AND ({_MOVED} OR NEW.current_stage IS NOT OLD.current_stage);""",
-            f"DELETE FROM normgate_prompts WHERE {_of('OLD')} AND {_MOVED};",
+            f"DELETE FROM normgate_prompts WHERE {OF_OLD} AND {_MOVED};",
             f"{_PROMPT_MADE} AND {_MOVED};",
             when=placed,
         ),
-        _trigger(
+        trigger(
             "version_deleted",
             f"AFTER DELETE ON {versions}",
             f"""DELETE FROM normgate_promotions
-  WHERE {_of("OLD")} AND target IN {SQL_PROTECTED_STAGES};""",
-            f"DELETE FROM normgate_prompts WHERE {_of('OLD')};",
+  WHERE {OF_OLD} AND target IN {SQL_PROTECTED_STAGES};""",
+            f"DELETE FROM normgate_prompts WHERE {OF_OLD};",
         ),
         # Foreign keys rename aliases and versions between these two, in any order.
-        _trigger(
+        # Where the name is taken, `UPDATE OR IGNORE` would end between them.
+        trigger(
             "model_renaming",
             "BEFORE UPDATE ON registered_models",
             """INSERT INTO normgate_prompts (workspace, name, version)
   SELECT NEW.workspace, NEW.name, was.version FROM normgate_prompts AS was
   WHERE was.workspace = OLD.workspace AND was.name = OLD.name
+    AND NOT EXISTS (SELECT 1 FROM registered_models AS taken
+      WHERE taken.workspace = NEW.workspace AND taken.name = NEW.name)
     AND NOT EXISTS (SELECT 1 FROM normgate_prompts AS there
       WHERE there.workspace = NEW.workspace AND there.name = NEW.name
         AND there.version = was.version);""",
             when=_RENAMED,
         ),
         # Where they are off, nothing followed.
-        _trigger(
+        trigger(
             "model_renamed",
             "AFTER UPDATE ON registered_models",
             """DELETE FROM normgate_prompts
@@ -170,99 +191,4 @@ def _registry() -> tuple[str, ...]:
     )
 
 
-def _kept(table: str, same: str) -> tuple[str, ...]:
-    """The triggers of a table that only grows."""
-    refusal = rules.quoted(rules.APPEND_ONLY)
-    return (
-        *(
-            _trigger(
-                f"{table}_{moment.lower()}",
-                f"BEFORE {moment} ON normgate_{table}",
-                f"SELECT RAISE(ABORT, {refusal});",
-            )
-            for moment in ("UPDATE", "DELETE")
-        ),
-        # INSERT OR REPLACE would put another row in the place of this one.
-        _trigger(
-            f"{table}_replace",
-            f"BEFORE INSERT ON normgate_{table}",
-            _refuse(rules.APPEND_ONLY, _any(table, same)),
-        ),
-    )
-
-
-def _numbered(table: str) -> str:
-    newest = f"(SELECT MAX(id) FROM normgate_{table} WHERE id <> NEW.id)"
-    return _trigger(
-        f"{table}_numbered",
-        f"AFTER INSERT ON normgate_{table}",
-        _refuse(rules.NO_GAPS, f"NEW.id <> 1 + IFNULL({newest}, 0)"),
-    )
-
-
-def _ledger() -> tuple[str, ...]:
-    """The triggers on the ledger's own tables."""
-    judged = " AND ".join(f"{column} IS NEW.{column}" for column in rules.JUDGED)
-    allowed = f"id = NEW.verdict_id AND allowed AND {judged}"
-    promoted = _any("promotions", _of("NEW"))
-    rewritten = " OR ".join(
-        f"NEW.{column} IS NOT OLD.{column}" for column in rules.FOUND
-    )
-    prompt = (
-        "NEW.verdict_id IS NULL AND NEW.location IS NULL\n"
-        f"    AND {_any('prompts', _of('NEW'))}"
-    )
-    return (
-        *_kept(
-            "contracts",
-            "workspace = NEW.workspace AND name = NEW.name AND version = NEW.version",
-        ),
-        *_kept("bindings", "id = NEW.id"),
-        _numbered("bindings"),
-        *_kept("verdicts", "id = NEW.id"),
-        _numbered("verdicts"),
-        _trigger(
-            "promotions_insert",
-            "AFTER INSERT ON normgate_promotions",
-            _refuse(
-                rules.NOT_ALLOWED,
-                f"NOT ({prompt})\n    AND NOT {_any('verdicts', allowed)}",
-            ),
-            _refuse(rules.LOCATED, f"NEW.location IS NULL AND NOT ({prompt})"),
-        ),
-        _trigger(
-            "promotions_update",
-            "BEFORE UPDATE ON normgate_promotions",
-            f"SELECT RAISE(ABORT, {rules.quoted(rules.UNCHANGED)});",
-        ),
-        _trigger(
-            "prompts_update",
-            "BEFORE UPDATE ON normgate_prompts",
-            f"SELECT RAISE(ABORT, {rules.quoted(rules.UNCHANGED)});",
-        ),
-        _trigger(
-            "evidence_insert",
-            "BEFORE INSERT ON normgate_evidence",
-            _refuse(rules.EVIDENCE, promoted),
-        ),
-        _trigger(
-            "evidence_update",
-            "BEFORE UPDATE ON normgate_evidence",
-            _refuse(
-                rules.EVIDENCE,
-                f"{rewritten}\n    OR {promoted} AND NOT "
-                + _any("promotions", _of("OLD")),
-            ),
-        ),
-        _trigger(
-            "evidence_delete",
-            "BEFORE DELETE ON normgate_evidence",
-            _refuse(rules.EVIDENCE, _any("promotions", _of("OLD"))),
-        ),
-    )
-
-
-TRIGGERS: dict[str, str] = {
-    statement.split()[2]: statement for statement in (*_registry(), *_ledger())
-}
-"""Each trigger's name and statement, as SQLite keeps it."""
+TRIGGERS = named(_registry())
