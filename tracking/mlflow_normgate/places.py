@@ -187,7 +187,8 @@ def _open_local(path: Path, listed: Hashable) -> Readable:
 def _open_object(client: Any, listed: str, **what: str) -> Readable:
     found = client.get_object(**what)
     body: Readable = found["Body"]
-    if found["ETag"] != listed:
+    # Some stores quote it in one answer and not in the other.
+    if found["ETag"].strip('"') != listed.strip('"'):
         body.close()
         raise TrackingError(CHANGED.format(name=posixpath.basename(what["Key"])))
     return body
