@@ -20,6 +20,7 @@ MLflow is imported where it is used: every test imports this module, few of them
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import os
 import pwd
@@ -85,6 +86,7 @@ class Postgresql:
             cwd=self._folder,
             stdout=self._log,
             stderr=subprocess.STDOUT,
+            preexec_fn=_die_with_parent,
             **self._account,
         )
         self._wait()
@@ -151,6 +153,12 @@ class Postgresql:
                 return
             time.sleep(0.05)
         raise RuntimeError((self._folder / "log").read_text())
+
+
+def _die_with_parent() -> None:
+    """Let the server end at once when the tests are killed."""
+    set_death_signal = 1  # PR_SET_PDEATHSIG, see prctl(2)
+    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGQUIT)
 
 
 def _forget_engines(place: str) -> None:

@@ -58,7 +58,8 @@ def plain_server_stage(scene: Scene, name: str) -> str:
     scene.client.transition_model_version_stage(name, "1", "Production")
     body = {"name": name, "version": "2", "stage": "production"}
     path = f"{AJAX}/model-versions/transition-stage"
-    more = {"archive_existing_versions": True}
+    # With psycopg 3 MLflow itself can't archive others at the same time.
+    more = {"archive_existing_versions": scene.engine.dialect.name == "sqlite"}
     said = refused(scene.ask(path, {**body, **more}, at=scene.without()))
     assert scene.client.get_model_version(name, "1").current_stage == "Production"
     return said

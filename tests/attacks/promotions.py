@@ -131,8 +131,11 @@ def stage(scene: Scene, name: str) -> str:
                 }
                 answer = scene.ask(f"{api}/model-versions/transition-stage", body)
                 assert answer.status == 403, answer
-    # A refused change archives nobody.
+    # A refused change archives nobody, and an allowed one works.
     assert scene.client.get_model_version(name, "1").current_stage == "Production"
+    path = f"{AJAX}/model-versions/transition-stage"
+    allowed = {**body, "version": "1", "stage": "Staging"}
+    assert scene.ask(path, allowed).status == 200
     return answer.sentence
 
 

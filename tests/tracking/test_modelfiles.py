@@ -144,13 +144,13 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     local, remote = places._open_local, places._open_object
 
-    def open_local(path: Path) -> places.Readable:
+    def open_local(path: Path, listed: object) -> places.Readable:
         names.append(path.name)
-        return local(path)
+        return local(path, listed)
 
-    def open_object(client: object, **what: str) -> places.Readable:
+    def open_object(client: object, listed: str, **what: str) -> places.Readable:
         names.append(what["Key"].rsplit("/", 1)[-1])
-        return remote(client, **what)
+        return remote(client, listed, **what)
 
     monkeypatch.setattr(places, "_open_local", open_local)
     monkeypatch.setattr(places, "_open_object", open_object)
@@ -207,6 +207,18 @@ def test_a_change_is_seen_whatever_times_are_set(
     change(tmp_path / "a")
     assert digest_of(tmp_path) != first
     assert digest_of(tmp_path) == directory_digest(model_files(str(tmp_path)))
+
+
+def test_no_bytes_are_taken_for_those_of_another_file(tmp_path: Path) -> None:
+    # A folder that is renamed leaves the marks of the files in it as they are.
+    for name in ("model", "good"):
+        (tmp_path / name / "members").mkdir(parents=True)
+        (tmp_path / name / "members" / "00").write_text(name)
+    with places.stored_files(str(tmp_path / "model")) as listed:
+        (tmp_path / "model").rename(tmp_path / "bad")
+        (tmp_path / "good").rename(tmp_path / "model")
+        with pytest.raises(TrackingError, match="00 was exchanged while"):
+            listed[0].open()
 
 
 def test_a_young_file_is_read_every_time(tmp_path: Path) -> None:
@@ -299,6 +311,13 @@ def test_in_s3_what_did_not_change_is_not_read_again(
     s3.put("MLmodel", b"a: c")
     assert digest_of(s3.location) == digest_of(s3.folder) != first
     assert opened.count("card.json") == 1, "on disk alone"
+
+
+def test_no_object_is_taken_for_another(s3: Stored) -> None:
+    with places.stored_files(s3.location) as listed:
+        s3.put("MLmodel", b"exchanged")
+        with pytest.raises(TrackingError, match="MLmodel was exchanged while"):
+            next(one for one in listed if one.path == "MLmodel").open()
 
 
 def test_an_object_is_hashed_while_it_comes(s3: Stored) -> None:

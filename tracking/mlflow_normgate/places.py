@@ -37,6 +37,7 @@ MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 64 * 1024**3
 WRITTEN_ON_DOWNLOAD = "registered_model_meta"
 """MLflow leaves this file in a model's folder when the model is downloaded."""
+CHANGED = "{name} was exchanged while the model was being read. Try again."
 SETTLED_S = 2.0
 """Younger files have no mark: a clock may not have ticked when they change again."""
 PROXIED = frozenset({"mlflow-artifacts", "http", "https"})
@@ -116,14 +117,19 @@ def _local_files(root: Path) -> Iterator[StoredFile]:
                 f"{name} is a link or no plain file, so what it holds can change."
             )
         found = path.lstat()
-        times = (found.st_mtime_ns, found.st_ctime_ns)
-        mark = (str(path), found.st_dev, found.st_ino, found.st_size, *times)
+        mark = _mark(path, found)
+        settled = max(found.st_mtime_ns, found.st_ctime_ns) < settled_ns
         yield StoredFile(
             path=name,
             size=found.st_size,
-            open=partial(_open_local, path),
-            mark=mark if max(times) < settled_ns else None,
+            open=partial(_open_local, path, mark),
+            mark=mark if settled else None,
         )
+
+
+def _mark(path: Path, found: os.stat_result) -> Hashable:
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return (str(path), found.st_dev, found.st_ino, found.st_size, *times)
 
 
 def _paths(root: Path) -> Iterator[Path]:
@@ -160,22 +166,31 @@ def _objects(repository: S3ArtifactRepository, path: str) -> Iterator[StoredFile
                 continue
             changed = item["LastModified"].timestamp()
             mark = (bucket, item["Key"], item["ETag"], changed, size)
+            place = {"Bucket": bucket, "Key": item["Key"]}
             yield StoredFile(
                 path=name,
                 size=size,
-                open=partial(
-                    _open_object, client, Bucket=bucket, Key=item["Key"], **owner
-                ),
+                open=partial(_open_object, client, item["ETag"], **place, **owner),
                 mark=mark if changed < settled else None,
             )
 
 
-def _open_local(path: Path) -> Readable:
-    return path.open("rb")
+def _open_local(path: Path, listed: Hashable) -> Readable:
+    """Open the very file that was listed, so that no other's bytes count as its."""
+    file = path.open("rb")
+    if _mark(path, os.fstat(file.fileno())) != listed:
+        file.close()
+        raise TrackingError(CHANGED.format(name=path.name))
+    return file
 
 
-def _open_object(client: Any, **what: str) -> Readable:
-    body: Readable = client.get_object(**what)["Body"]
+def _open_object(client: Any, listed: str, **what: str) -> Readable:
+    found = client.get_object(**what)
+    body: Readable = found["Body"]
+    # Some stores quote it in one answer and not in the other.
+    if found["ETag"].strip('"') != listed.strip('"'):
+        body.close()
+        raise TrackingError(CHANGED.format(name=posixpath.basename(what["Key"])))
     return body
 
 
