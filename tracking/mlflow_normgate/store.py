@@ -81,7 +81,9 @@ class GatedStore(VerifyingStore):
         if any(tag.key == reserved.BUNDLE for tag in tags):
             self.initialize()
         if self.gated:
-            tags = [tag for tag in tags if not (tag.key or "").startswith(reserved.RESERVED)]
+            tags = [
+                tag for tag in tags if not (tag.key or "").startswith(reserved.RESERVED)
+            ]
         create = functools.partial(
             super().create_model_version,
             name=name,
