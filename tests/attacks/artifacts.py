@@ -9,16 +9,30 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+import pytest
 from mlflow.entities import LoggedModelStatus
 from tests.attacks.catalog import DISK, SQLITE, STORE_KEY, Layer, Stage, attack
 from tests.attacks.scene import AJAX, FILES, Answer, refused, told
-from tests.tracking.bundle_files import Logged, log_folder, write_bundle, write_model
+from tests.tracking.bundle_files import (
+    WRONG,
+    Logged,
+    log_folder,
+    write_bundle,
+    write_model,
+)
 from tests.tracking.conftest import clean_environment
+
+from mlflow_normgate.evidence import served_digest
+from mlflow_normgate.registry import resolve
+from mlflow_normgate.server import plan
+from normgate.errors import DigestMismatch, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,6 +248,27 @@ def slow_upload(scene: Scene, name: str) -> str:
     return refused(answer)
 
 
+@attack(
+    "Start the server with options of MLflow's that lead around the seal",
+    Layer.SERVER,
+    holds="the server's command line, without its database",
+    on=Stage.EMBEDDED,
+    databases=SQLITE,
+)
+def started_without_a_seal(scene: Scene, name: str) -> str:
+    for options in (
+        ["--artifacts-only"],
+        ["--default-artifact-root", "s3://bucket/mine"],
+        ["--registry-store-uri", "sqlite:///mine.db"],
+        ["--artifacts-destination", "gs://bucket/mine"],
+        ["--backend-store-uri", "mysql://host/mine"],
+        ["--no-serve-artifacts"],
+    ):
+        with pytest.raises(SettingsError) as caught:
+            plan(None, None, options)
+    return str(caught.value)
+
+
 # On the disk, where no server is asked.
 
 
@@ -284,8 +319,6 @@ def _(root: Path) -> None:
 
 @on_disk("Exchange weights, spec, card and manifest by those of another bundle", "all")
 def _(root: Path) -> None:
-    from tests.tracking.bundle_files import WRONG
-
     other = write_bundle(root.parent / "other", WRONG)
     shutil.rmtree(root / "artifacts" / "bundle")
     other.rename(root / "artifacts" / "bundle")
@@ -396,6 +429,45 @@ def times_set_back(scene: Scene, name: str) -> str:
 
 
 @attack(
+    "Exchange whole folders to and fro while the server reads, for it to remember a "
+    "good digest for a bad file",
+    Layer.READ_SIDE,
+    holds=STORE_KEY,
+    on=Stage.EMBEDDED,
+    databases=SQLITE,
+)
+def exchanged_to_and_fro(scene: Scene, name: str) -> str:
+    logged, root = champion(scene, name)
+    members = (root / WEIGHTS).parent
+    good, bad = root.parent / "members-good", root.parent / "members-bad"
+    shutil.copytree(members, bad)
+    data = bytearray((bad / "00.safetensors").read_bytes())
+    data[-1] ^= 1
+    (bad / "00.safetensors").write_bytes(bytes(data))
+    time.sleep(2.1)  # Only now would the server remember anything of young files.
+    ended = threading.Event()
+
+    def exchange() -> None:
+        while not ended.is_set():
+            members.rename(good)
+            bad.rename(members)
+            time.sleep(0.001)
+            members.rename(bad)
+            good.rename(members)
+            time.sleep(0.001)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(exchange)
+        for _ in range(100):
+            served_digest(logged.location)
+        ended.set()
+        done.result()
+    members.rename(good)
+    bad.rename(members)
+    return told(lambda: scene.served(name, "champion"))
+
+
+@attack(
     "Exchange the files between registration and promotion",
     Layer.RULES,
     holds=STORE_KEY,
@@ -418,11 +490,6 @@ def exchanged_before_promotion(scene: Scene, name: str) -> str:
     databases=SQLITE,
 )
 def exchanged_after_fetching(scene: Scene, name: str) -> str:
-    import pytest
-
-    from mlflow_normgate.registry import resolve
-    from normgate.errors import DigestMismatch
-
     champion(scene, name)
     kept = scene.folder / "kept"
     bundle = resolve(f"models:/{name}@champion", kept).bundle

@@ -10,10 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import mlflow
+import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from mlflow.store.db.workspace_move import move_resources
 from mlflow.store.fs2db.cli import migrate_filestore
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as Workspaces
 from tests.attacks.catalog import (
     DISK,
     OWNER,
@@ -324,20 +328,14 @@ def sql_tags(scene: Scene, name: str) -> str:
     databases=SQLITE,
 )
 def moved_to_another_workspace(scene: Scene, name: str) -> str:
-    import sqlalchemy as sa
-    from mlflow.store.db.workspace_move import move_resources
-    from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as Workspaces
-
     scene.rescue(name)
     scene.run_sql("INSERT OR IGNORE INTO workspaces (name) VALUES ('mine')")
     workspaces = Workspaces(scene.database)
-    try:
+    with pytest.raises(sa.exc.DBAPIError) as caught:
         move_resources(
             scene.engine, workspaces, "default", "mine", "registered_models", [name]
         )
-    except sa.exc.DBAPIError as error:
-        return str(error.orig)
-    raise AssertionError("it was moved")
+    return str(caught.value.orig)
 
 
 @attack(

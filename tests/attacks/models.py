@@ -13,7 +13,9 @@ from tests.attacks.scene import AJAX, refused, told
 from tests.tracking.bundle_files import CONTRACT, FLUORESCENCE, second_version
 
 from mlflow_normgate import reserved
+from mlflow_normgate.registry import resolve
 from normgate.contract import to_json
+from normgate.errors import NormgateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,9 +140,6 @@ def prompt_turned_into_a_model(scene: Scene, name: str) -> str:
     Layer.CONSUMER,
 )
 def prompt_renamed_to_a_model(scene: Scene, name: str) -> str:
-    from mlflow_normgate.registry import resolve
-    from normgate.errors import NormgateError
-
     scene.client.delete_registered_model(scene.model(name))
     scene.client.register_prompt(f"{name}-prompt", "Say {{word}}.")
     scene.client.set_prompt_alias(f"{name}-prompt", "champion", 1)

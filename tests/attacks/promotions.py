@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+import click
+import mlflow.cli
+import pytest
+from mlflow.server import handlers
 from tests.attacks.catalog import Layer, attack
 from tests.attacks.scene import AJAX, API, JSON, Answer, refused, told
 
+from mlflow_normgate.registry import resolve
+from normgate.errors import SettingsError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.attacks.scene import Scene
 
 
@@ -173,13 +182,14 @@ def _graphql(scene: Scene, query: str) -> Answer:
 
 
 @attack(
-    "Find a command of the `mlflow` program that writes to the registry", Layer.MLFLOW
+    "Find a command of the `mlflow` program that sets an alias or a stage (the tools "
+    "of its MCP server are such commands)",
+    Layer.MLFLOW,
 )
 def command_line(scene: Scene, name: str) -> str:
-    import click
-    import mlflow.cli
-
-    def commands(group: click.Group, path: tuple[str, ...]) -> Any:
+    def commands(
+        group: click.Group, path: tuple[str, ...]
+    ) -> Iterator[tuple[str, click.Command]]:
         for word, command in sorted(group.commands.items()):
             if isinstance(command, click.Group):
                 yield from commands(command, (*path, word))
@@ -202,8 +212,6 @@ def command_line(scene: Scene, name: str) -> str:
     Layer.RULES,
 )
 def every_route(scene: Scene, name: str) -> str:
-    from mlflow.server import handlers
-
     scene.rescue(name)
     alias = {"name": name, "alias": "champion", "version": "2"}
     stage = {"stage": "Production", "archive_existing_versions": False}
@@ -251,18 +259,13 @@ def copy_to_unbound(scene: Scene, name: str) -> str:
     Layer.CONSUMER,
 )
 def deploy_what_is_open(scene: Scene, name: str) -> str:
-    from mlflow_normgate.registry import resolve
-    from normgate.errors import SettingsError
-
     scene.rescue(name)
     scene.client.set_registered_model_alias(name, "candidate", "2")
     said = []
     for reference in (f"{name}@candidate", f"models:/{name}/2", f"{name}@latest"):
-        try:
+        with pytest.raises(SettingsError) as caught:
             resolve(reference)
-        except SettingsError as error:
-            said.append(str(error))
-    assert len(said) == 3
+        said.append(str(caught.value))
     return said[0]
 
 
@@ -270,7 +273,7 @@ DIGITS = ("\N{FULLWIDTH DIGIT TWO}", "\N{ARABIC-INDIC DIGIT TWO}")
 
 
 @attack(
-    "Give the version in other digits: `02`, ` 2 `, `2.0`, `0x2`, `2e0`, Arabic ones",
+    "Give the version in other digits: `02`, ` 2 `, `2.0`, `0x2`, `2e0`, Arabic, 10³⁰",
     Layer.RULES,
 )
 def version_spellings(scene: Scene, name: str) -> str:
@@ -283,6 +286,9 @@ def version_spellings(scene: Scene, name: str) -> str:
         )
         assert 400 <= answer.status < 500, (version, answer)
         said.add(answer.sentence)
+    for version in ("9" * 19, "9" * 30):  # More than a database's number: MLflow's 500.
+        body = {"name": name, "alias": "champion", "version": version}
+        assert scene.ask(f"{AJAX}/registered-models/alias", body).status >= 400
     assert scene.champion_of(name) == "1"
     (refusal,) = {one for one in said if one.startswith("Promotion of")}
     return refusal

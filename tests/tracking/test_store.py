@@ -218,6 +218,31 @@ def test_reserved_tags_cannot_be_edited(
     client.delete_registered_model_tag(name, "mine")
 
 
+def test_a_tag_without_a_key_is_refused_by_mlflow(
+    client: MlflowClient, name: str, tmp_path: Path
+) -> None:
+    version, _ = register(client, name, tmp_path)
+    store = client._get_registry_client().store
+    for refuse in (
+        lambda: store.set_registered_model_tag(name, RegisteredModelTag(None, "x")),
+        lambda: store.delete_registered_model_tag(name, None),
+        lambda: store.set_model_version_tag(
+            name, version, RegisteredModelTag(None, "")
+        ),
+        lambda: store.delete_model_version_tag(name, version, None),
+    ):
+        with pytest.raises(MlflowException) as caught:
+            refuse()
+        assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_new_model_shows_the_contract_of_its_name(client: MlflowClient) -> None:
+    client.create_registered_model("shown-first")
+    client._get_registry_client().store.bind_contract("shown-*", CONTRACT, "for all")
+    made = client.create_registered_model("shown-second", tags={"mine": "1"})
+    assert made.tags == {reserved.CONTRACT: "plate version 1", "mine": "1"}
+
+
 def test_a_copy_is_judged_by_the_target_models_contract(
     client: MlflowClient, name: str, tmp_path: Path
 ) -> None:

@@ -81,7 +81,9 @@ class GatedStore(VerifyingStore):
         if any(tag.key == reserved.BUNDLE for tag in tags):
             self.initialize()
         if self.gated:
-            tags = [tag for tag in tags if not tag.key.startswith(reserved.RESERVED)]
+            tags = [
+                tag for tag in tags if not (tag.key or "").startswith(reserved.RESERVED)
+            ]
         create = functools.partial(
             super().create_model_version,
             name=name,
@@ -178,7 +180,11 @@ class GatedStore(VerifyingStore):
         with self.ManagedSessionMaker(read_only=False) as session:
             self.lock(session, name)
             self.label(session, name)
-        return self.get_registered_model(name)
+            session.flush()
+            session.expire_all()
+            # Not from a read replica, which may not have it yet.
+            row = self._get_registered_model(session, name, eager=True)
+            return row.to_mlflow_entity()
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Rename a model; what is promoted must be allowed under its new name."""
@@ -218,8 +224,9 @@ class GatedStore(VerifyingStore):
         self.get_registered_model(name)
         self.bind_contract(name, *binding)
 
-    def _refuse_reserved(self, key: str) -> None:
-        if key.startswith(reserved.RESERVED) and self.gated:
+    def _refuse_reserved(self, key: str | None) -> None:
+        # A key that is none is MLflow's to refuse.
+        if key and key.startswith(reserved.RESERVED) and self.gated:
             raise invalid(
                 f"Tag {key!r} is reserved: what stands under it is written by the "
                 "registry itself. Choose a name that does not begin with "
