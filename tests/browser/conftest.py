@@ -50,13 +50,14 @@ def _chromium() -> str:
     pytest.skip(absent)
 
 
-# Both end with this folder: other tests start event loops of their own, and there is
-# one running in this thread as long as Playwright is.
+# Both end with each module: other tests start event loops of their own, and there is one
+# running in this thread as long as Playwright is. Scope "package" would be the session:
+# folders of tests are no packages.
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
+    """Chromium, started once a module."""
     path = _chromium()
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=_FLAGS)
@@ -64,7 +65,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
