@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import click
 
-from normgate.contract import parse_provenance, read_spec
+from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.plate.settings import PRESETS, ModelSettings, Preset
@@ -47,6 +47,8 @@ class Request:
     out: Path
     finish: bool
     """Whether to bind, promote, deploy and aggregate."""
+    check: str
+    """`block`, `warn` or `off`: what a red finding of the data does."""
 
 
 def plate_options(preset: str) -> Callable[[_Command], _Command]:
@@ -77,6 +79,7 @@ def plate_options(preset: str) -> Callable[[_Command], _Command]:
         click.option("--out", default="work", help="Where everything is written."),
         click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
         click.option("--finish", default="auto", help="auto, train or all."),
+        click.option("--check", default="block", help="Of data: block, warn or off."),
     ]
 
     def decorate(command: _Command) -> _Command:
@@ -117,7 +120,7 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
         preset=preset,
         data=Path(options["data"]) if options["data"] else None,
         spec=read_spec(spec_path),
-        provenance=_provenance(spec_path),
+        provenance=provenance_beside(spec_path),
         geometry=Geometry(
             kind=kind,
             window=None if kind == "site" else options["window"],
@@ -142,6 +145,7 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
         ),
         out=Path(options["out"]),
         finish=finish == "all" or (finish == "auto" and not options["data"]),
+        check=options["check"],
     )
 
 
@@ -154,11 +158,3 @@ def _preset(preset: Preset, classes: str) -> Preset:
             f"classes is {classes!r}, expected two names, negative before positive"
         )
     return replace(preset, classes=(names[0], names[1]))
-
-
-def _provenance(spec_path: Path) -> Provenance | None:
-    """What `measure` wrote beside the spec, if it did."""
-    path = spec_path.with_name("provenance.json")
-    if spec_path.name != "spec.json" or not path.exists():
-        return None
-    return parse_provenance(path.read_bytes(), str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,7 +70,7 @@ class Checked:
         return tuple(one for one in self.findings if one.level == level)
 
     def record(self) -> dict[str, Any]:
-        """As a JSON object for machines."""
+        """As a JSON object for machines; no number is NaN or infinite."""
         return {
             "format": FORMAT,
             "kind": self.kind,
@@ -79,6 +80,14 @@ class Checked:
             "looked_at": self.looked_at,
             "level": self.level,
             "counts": dict(self.counts),
-            "findings": [one.record() for one in self.findings],
+            "findings": [_finite(one.record()) for one in self.findings],
             "quarantined": list(self.quarantined),
         }
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN and no infinity: they become null."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in record.items()
+    }

@@ -10,13 +10,13 @@ import html
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from normgate.contract import write_atomic
 from normgate.transform.view import draw_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from normgate.check.checked import Checked
@@ -68,7 +68,7 @@ def write_report(checked: Checked, out: Path) -> Written:
     )
     out.mkdir(parents=True, exist_ok=True)
     draw_views(checked.channels, written.figure)
-    record = json.dumps(_finite(checked.record()), indent=2, allow_nan=False)
+    record = json.dumps(checked.record(), indent=2, allow_nan=False)
     write_atomic(written.record, (record + "\n").encode())
     write_atomic(written.page, page(checked, written.figure.read_bytes()).encode())
     return written
@@ -136,19 +136,6 @@ def _list(title: str, lines: Iterable[str]) -> str:
     return f"<h2>{title}</h2><ul>{items}</ul>" if items else ""
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
-    match value:
-        case float() if not math.isfinite(value):
-            return None
-        case dict():
-            return {key: _finite(inner) for key, inner in value.items()}
-        case list():
-            return [_finite(inner) for inner in value]
-        case _:
-            return value
-
-
 def metrics(checked: Checked) -> dict[str, float]:
     """Findings as metrics of a run, and how many there are of each level."""
     found = {
@@ -156,5 +143,5 @@ def metrics(checked: Checked) -> dict[str, float]:
         for one in checked.findings
         if math.isfinite(one.value)
     }
-    counts: Mapping[Any, int] = checked.counts
-    return found | {f"check.{level}": float(count) for level, count in counts.items()}
+    counts = checked.counts.items()
+    return found | {f"check.{level}": float(count) for level, count in counts}
