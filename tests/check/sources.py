@@ -15,9 +15,7 @@ from normgate.volumes.cases import write_case_csv
 if TYPE_CHECKING:
     from pathlib import Path
 
-NF1 = (
-    r"(?P<well>[A-H]\d+)_01_\d_(?P<site>\d)_(?P<channel>DAPI|GFP|RFP)_001\.tif"
-)
+NF1 = r"(?P<well>[A-H]\d+)_01_\d_(?P<site>\d)_(?P<channel>DAPI|GFP|RFP)_001\.tif"
 TEMPLATES = "ctmr/clinical_toolbox_templates"
 
 

@@ -49,14 +49,7 @@ def check_plates(
     Raises:
         DataError: The table is not valid, or none of the sample can be read.
     """
-    rows = table_rows(data)
-    some = rows if settings.sample is None else spread(rows, settings.sample)
-    sampled = read_sample(some, spec, settings.workers, progress)
-    if not sampled.pictures:
-        raise DataError(
-            f"none of {len(some)} rows of {data} can be read; the first: "
-            f"{sampled.quarantined[0]}"
-        )
+    rows, some, sampled = collected(data, spec, settings, progress)
     facts = replace(
         assembled(rows, sampled, spec),
         provenance=provenance,
@@ -76,6 +69,31 @@ def check_plates(
         channels=_views(facts),
         quarantined=tuple(sampled.quarantined),
     )
+
+
+def collected(
+    data: Path,
+    spec: Spec | None,
+    settings: CheckSettings,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[list[Row], list[Row], Sampled]:
+    """Read a sample of a plate table.
+
+    Returns:
+        All rows of the table, those of the sample, and what was read of them.
+
+    Raises:
+        DataError: The table is not valid, or none of the sample can be read.
+    """
+    rows = table_rows(data)
+    some = rows if settings.sample is None else spread(rows, settings.sample)
+    sampled = read_sample(some, spec, settings.workers, progress)
+    if not sampled.pictures:
+        raise DataError(
+            f"none of {len(some)} rows of {data} can be read; the first: "
+            f"{sampled.quarantined[0]}"
+        )
+    return rows, some, sampled
 
 
 def decide(facts: PlateFacts) -> tuple[Finding, ...]:

@@ -33,7 +33,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid #e2e8f0; } th { font-weight: 600; }
 td.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
-code { font-size: .85em; overflow-wrap: anywhere; }
+code { font-size: .85em; white-space: nowrap; }
 .level { font-weight: 600; padding: .1rem .5rem; border-radius: .6rem; }
 .red { background: #fed7d7; color: #822727; }
 .yellow { background: #fefcbf; color: #744210; }

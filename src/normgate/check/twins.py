@@ -220,7 +220,7 @@ def misfit(expected: Ends, found: Ends) -> float:
     """How far two ranges are apart, as the larger log ratio of width and upper end."""
     widths = [max(high - low, 0.0) + 1 for low, high in (expected, found)]
     tops = [abs(high) + 1 for _, high in (expected, found)]
-    return max(abs(math.log(a / b)) for a, b in (widths, tops))
+    return max(abs(math.log(a) - math.log(b)) for a, b in (widths, tops))
 
 
 def _middle(found: Sequence[Ends]) -> Ends:
