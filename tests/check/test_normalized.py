@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from normgate.check.normalized import (
     sparse,
 )
 from normgate.contract import Channel, Clip, InputType, Rescale, Standardize, Step
-from normgate.transform.distribution import Distribution
+
+if TYPE_CHECKING:
+    from normgate.transform.distribution import Distribution
 
 COUNTS = distribution({v: 1 + v % 7 for v in range(900, 9000)})
 MASKED = distribution({0: 9000} | dict.fromkeys(range(1, 239), 10))

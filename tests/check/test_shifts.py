@@ -42,7 +42,7 @@ def wells(shift: float = 0.0, gain: float = 1.0) -> list:
 def test_a_plate_that_lies_beyond_its_error_is_told(
     shift: float, gain: float, expected: list[str]
 ) -> None:
-    found = [one for one in plate_shifts("A", wells(shift, gain), 100.0)]
+    found = list(plate_shifts("A", wells(shift, gain), 100.0))
     odd = [one.name.rpartition(".")[2] for one in found if one.level == "yellow"]
     assert odd == expected
 
