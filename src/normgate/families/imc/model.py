@@ -111,11 +111,7 @@ class ImcModel(nn.Module):
 
     def decode(self, z_bd: Tensor, units_bchw: Tensor) -> Candidates:
         """Grids from a latent; the permuter alone looks at the units."""
-        image = self.decoder(z_bd)
-        if self.settings.revin:
-            own = self.revin_out(z_bd)
-            mean, spread = own.reshape(*own.shape, 1, 1).chunk(2, dim=1)
-            image = image * spread.exp() + mean
+        image = self.canonical(z_bd)
         if self.orientation is None:
             return one_candidate(image)
         choice_bk = functional.softmax(self.orientation(units_bchw), dim=1)
@@ -124,6 +120,15 @@ class ImcModel(nn.Module):
             mixed = torch.einsum("bk,bkchw->bchw", choice_bk, every)
             return one_candidate(mixed)._replace(choice_bk=choice_bk)
         return Candidates(every, choice_bk, choice_bk)
+
+    def canonical(self, z_bd: Tensor) -> Tensor:
+        """Grids (b, c, h, w) from a latent, in the decoder's own orientation."""
+        image: Tensor = self.decoder(z_bd)
+        if self.settings.revin:
+            own = self.revin_out(z_bd)
+            mean, spread = own.reshape(*own.shape, 1, 1).chunk(2, dim=1)
+            image = image * spread.exp() + mean
+        return image
 
 
 class OrientationHead(nn.Module):

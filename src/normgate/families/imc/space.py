@@ -23,6 +23,8 @@ from normgate.contract.normal_form import Nonlinear
 from normgate.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from normgate.contract import Channel, ChannelForm, Spec
@@ -59,7 +61,7 @@ def measured_space(raw_uchw: NDArray[Any], cofactor: float | None) -> Space:
 
 @dataclass(frozen=True, slots=True)
 class _Undo:
-    """`center + divisor * y` of one measured step, then the fixed steps backwards."""
+    """Fixed steps, then at most one that is measured on each acquisition."""
 
     fixed: tuple[ClampAffine | Nonlinear, ...]
     step: StandardizeSample | None
@@ -71,58 +73,58 @@ class Inverse:
     Args:
         spec: What was applied; each channel's fixed steps, then at most one
             `standardize_sample` of its own channel, and nothing after it.
-        raw_uchw: Raw units of the training split, for the mean of what was measured.
+        measured_uc2: What `sample_statistics` gave for the training split's units.
 
     Raises:
         SpecError: A channel can't be undone.
     """
 
-    def __init__(self, spec: Spec, raw_uchw: NDArray[Any]) -> None:
+    def __init__(self, spec: Spec, measured_uc2: NDArray[np.float64]) -> None:
         self._undo = tuple(_undo(channel) for channel in spec.channels)
-        center, divisor = self._statistics(raw_uchw)
-        self._center, self._divisor = center.mean(axis=0), divisor.mean(axis=0)
+        self._mean = measured_uc2.mean(axis=0, keepdims=True)
 
     def __call__(self, y_uchw: NDArray[Any]) -> NDArray[np.float64]:
         """Raw values, as far as a latent can know them."""
-        return self._back(y_uchw, self._center[None], self._divisor[None])
+        return self.own(y_uchw, self._mean)
 
-    def own(self, y_uchw: NDArray[Any], raw_uchw: NDArray[Any]) -> NDArray[np.float64]:
-        """Raw values, by the statistics of each image itself."""
-        return self._back(y_uchw, *self._statistics(raw_uchw))
-
-    def _back(
-        self,
-        y_uchw: NDArray[Any],
-        center: NDArray[np.float64],
-        divisor: NDArray[np.float64],
+    def own(
+        self, y_uchw: NDArray[Any], measured_uc2: NDArray[np.float64]
     ) -> NDArray[np.float64]:
+        """Raw values, by the statistics of each unit's own acquisition."""
         found = np.empty(y_uchw.shape, dtype=np.float64)
         for c, undo in enumerate(self._undo):
-            x = y_uchw[:, c].astype(np.float64)
-            x = x * divisor[:, c, None, None] + center[:, c, None, None]
+            center, divisor = (measured_uc2[:, c, k, None, None] for k in (0, 1))
+            x = y_uchw[:, c].astype(np.float64) * divisor + center
             for operation in reversed(undo.fixed):
                 x = _backwards(operation, x)
             found[:, c] = x
         return found
 
-    def _statistics(
-        self, raw_uchw: NDArray[Any]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What each unit's measured step found, (u, c); 0 and 1 without such a step."""
-        center = np.zeros(raw_uchw.shape[:2])
-        divisor = np.ones(raw_uchw.shape[:2])
-        for c, undo in enumerate(self._undo):
-            if undo.step is None:
-                continue
-            x = raw_uchw[:, c].astype(np.float64)
-            for operation in undo.fixed:
-                x = _forwards(operation, x)
-            spread = x.std(axis=(1, 2), ddof=undo.step.ddof)
-            eps = float(undo.step.eps)
-            added = undo.step.eps_placement == "add"
-            center[:, c] = x.mean(axis=(1, 2))
-            divisor[:, c] = spread + eps if added else np.maximum(spread, eps)
-        return center, divisor
+
+def sample_statistics(
+    spec: Spec, planes: Sequence[NDArray[Any]]
+) -> NDArray[np.float64]:
+    """Center and divisor that a spec measures on an acquisition, (c, 2).
+
+    Args:
+        spec: Its channels without a measured step give 0 and 1.
+        planes: Raw values of each channel.
+
+    Raises:
+        SpecError: A channel can't be undone.
+    """
+    found = np.tile((0.0, 1.0), (len(spec.channels), 1))
+    for c, (channel, plane) in enumerate(zip(spec.channels, planes, strict=True)):
+        undo = _undo(channel)
+        if undo.step is None:
+            continue
+        x = plane.astype(np.float64)
+        for operation in undo.fixed:
+            x = _forwards(operation, x)
+        spread, eps = float(x.std(ddof=undo.step.ddof)), float(undo.step.eps)
+        added = undo.step.eps_placement == "add"
+        found[c] = x.mean(), spread + eps if added else max(spread, eps)
+    return found
 
 
 def loses_abundance(spec: Spec) -> tuple[str, ...]:

@@ -32,3 +32,10 @@ def chosen(grids_bcss: Tensor, symmetry_b: Tensor) -> Tensor:
     """Each grid under a symmetry of its own."""
     every = all_turned(grids_bcss)
     return every[torch.arange(len(every), device=every.device), symmetry_b]
+
+
+def product(second: int, first: int) -> int:
+    """The symmetry that is `second` after `first`."""
+    turns = first % 4 if second < 4 else -first % 4
+    mirrored = (first >= 4) != (second >= 4)
+    return (second + turns) % 4 + (4 if mirrored else 0)
