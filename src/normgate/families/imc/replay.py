@@ -21,7 +21,7 @@ from normgate.engine.settings import FitSettings
 from normgate.families.imc.arms import ARMS
 from normgate.families.imc.space import sample_statistics
 from normgate.families.imc.task import ImcTask
-from normgate.families.imc.units import ImcUnits, Parts
+from normgate.families.imc.units import ImcUnits
 from normgate.transform.apply import Normalizer
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from normgate.contract.steps import Step
+    from normgate.engine.split import Split
     from normgate.families.imc.arms import ArmNormalization
     from normgate.gate import Vital
     from normgate.tracker import Tracker
@@ -49,7 +50,7 @@ class Drawn:
     """The same without noise."""
     classes: NDArray[np.str_]
     density: NDArray[np.float64]
-    parts: Parts
+    parts: Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from normgate.engine.split import Split as Parts
     from normgate.families.imc.settings import ImcSettings, LossSettings
-    from normgate.families.imc.units import ImcUnits, Parts
+    from normgate.families.imc.units import ImcUnits
     from normgate.gate import Vital
 
 SHOWN = 6

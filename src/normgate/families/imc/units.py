@@ -47,12 +47,3 @@ class ImcUnits:
     def side(self) -> int:
         """Rows and columns of nodes."""
         return int(self.images.shape[-1])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """Unit numbers of one replicate, each ascending."""
-
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
