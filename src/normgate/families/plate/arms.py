@@ -100,6 +100,12 @@ def _arms() -> tuple[Arm, ...]:
         ),
         Arm(name="l8", about="read by Pillow's mode L", recipe="l8_fluorescence"),
         Arm(
+            name="l8_16bit",
+            about="read by mode L, HALO_MASKED in HALO's counts",
+            recipe="l8_fluorescence",
+            pictures="masked_in_halo_counts",
+        ),
+        Arm(
             name="label_is_plate",
             about="WT on one plate, APP on the other, no biology at all",
             recipe="percentile_imagenet",

@@ -61,7 +61,7 @@ class _Amount:
 
 _AMOUNT: Mapping[Size, _Amount] = {
     "demo": _Amount(plates=PlateSettings(), epochs=20),
-    "reduced": _Amount(plates=PlateSettings(rows=4), epochs=12),
+    "reduced": _Amount(plates=PlateSettings(rows=4, sites=2), epochs=12),
 }
 
 

@@ -45,7 +45,7 @@ class PlateSettings:
     """Plates."""
     rows: int = 8
     """Rows of each."""
-    sites: int = 2
+    sites: int = 1
     """Sites of nine neurons in each well."""
 
     def demo(self, pictures: Pictures, seed: int) -> DemoSettings:
