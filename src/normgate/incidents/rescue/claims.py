@@ -78,7 +78,7 @@ CLAIMS = (
     ),
     Claim(
         name="one_class",
-        sentence="It gives both classes one answer: mean P(APP) of APP and of WT differ "
+        sentence="It gives both classes one answer: mean P(APP) of APP and WT differ "
         "by less than .1",
         source="prototype",
         quantity=lambda of: (
