@@ -124,7 +124,7 @@ class _Forward:
 
     @torch.inference_mode()
     def __call__(self, batch_ncyx: torch.Tensor) -> torch.Tensor:
-        return self._ensemble.logits(batch_ncyx.to(self._device)).float()
+        return self._ensemble.outputs(batch_ncyx.to(self._device))["logits"].float()
 
 
 def _member(card: MemberCard) -> Member:

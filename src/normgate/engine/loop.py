@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from normgate.engine.settings import FitSettings
     from normgate.engine.task import Task
+    from normgate.gate import Vital
     from normgate.tracker import Tracker
 
 _logger = logging.getLogger(__name__)
@@ -186,6 +187,16 @@ class _Fit:
             if settings.patience is not None and waited >= settings.patience:
                 self.finished = True
         self.finished = self.finished or self.epoch >= settings.epochs
+        if settings.stop_on_red is not None and self.epoch >= settings.stop_on_red:
+            self._heed(self.task.alarms())
+
+    def _heed(self, vitals: tuple[Vital, ...]) -> None:
+        """Stop where a vital is red."""
+        red = [vital for vital in vitals if vital.level == "red"]
+        if red and not self.finished:
+            self.finished = True
+            name, epoch = self.task.name, self.epoch
+            _logger.warning("%s: ends at epoch %d: %s", name, epoch, red[0].sentence)
 
     def checkpoint(self) -> Checkpoint:
         """The state as it is now."""

@@ -75,3 +75,6 @@ class Task(Protocol):
 
     def vitals(self) -> tuple[Vital, ...]:
         """Signs of a dead or lying run, once it is fitted."""
+
+    def alarms(self) -> tuple[Vital, ...]:
+        """Vitals of the validation split, as the model is now."""
