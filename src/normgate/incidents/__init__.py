@@ -25,7 +25,23 @@ def _rescue(place: Place) -> Incident:
     return Rescue(place)
 
 
-INCIDENTS: dict[str, Callable[[Place], Incident]] = {"rescue": _rescue}
+def _fusion(place: Place) -> Incident:
+    from normgate.incidents.fusion.incident import Fusion
+
+    return Fusion(place)
+
+
+def _imc(place: Place) -> Incident:
+    from normgate.incidents.imc.incident import Imc
+
+    return Imc(place)
+
+
+INCIDENTS: dict[str, Callable[[Place], Incident]] = {
+    "rescue": _rescue,
+    "fusion": _fusion,
+    "imc": _imc,
+}
 
 
 def open_incident(name: str, place: Place) -> Incident:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from normgate.contract import spec_digest
 from normgate.engine.loop import fit
+from normgate.engine.record import flat_params, spec_params
 from normgate.engine.settings import FitSettings
 from normgate.families.plate.arms import ARMS, CROSSED
 from normgate.families.plate.data import prepare
-from normgate.families.plate.record import flat_params, spec_params
 from normgate.families.plate.selection import select
 from normgate.families.plate.settings import PRESETS, ModelSettings
 from normgate.families.plate.split import Split, folds_of
@@ -98,9 +98,9 @@ class Rescue:
             "arm": json.dumps(asdict(ARMS[arm]), sort_keys=True),
             "contract": spec_digest(contract_spec(declared)),
             "fluorescence": spec_digest(fluorescence_spec(declared)),
-            **flat_params("plates", self._amount.plates),
-            **flat_params("fit", self._fit(seed)),
-            **flat_params("model", ModelSettings()),
+            **flat_params("plates", asdict(self._amount.plates)),
+            **flat_params("fit", asdict(self._fit(seed))),
+            **flat_params("model", asdict(ModelSettings())),
         }
 
     def run(self, arm: str, seed: int, tracker: Tracker, folder: Path) -> Outcome:
@@ -109,9 +109,9 @@ class Rescue:
         chosen = ARMS[arm]
         tracker.params(
             {
-                **flat_params("arm", chosen),
-                **flat_params("plates", self._amount.plates),
-                **flat_params("fit", self._fit(seed)),
+                **flat_params("arm", asdict(chosen)),
+                **flat_params("plates", asdict(self._amount.plates)),
+                **flat_params("fit", asdict(self._fit(seed))),
                 **spec_params(self._spec(chosen.recipe, seed)),
             }
         )
