@@ -16,9 +16,9 @@ import numpy as np
 
 from normgate.acquisitions.simulate import World, WorldSettings
 from normgate.engine.record import flat_params
+from normgate.engine.split import Split
 from normgate.families.imc.arms import ARMS
 from normgate.families.imc.replay import Drawn, train_arm
-from normgate.families.imc.units import Parts
 from normgate.incidents.imc.claims import CLAIMS, COLUMNS
 from normgate.incidents.imc.figure import reconstructions
 from normgate.incidents.outcome import Outcome
@@ -126,5 +126,5 @@ class Imc:
             clean=np.stack([one.clean_cyx for one in every]),
             classes=np.array([f"class {one.label}" for one in every]),
             density=np.array([one.density for one in every]),
-            parts=Parts(train=train, validation=validation, test=test),
+            parts=Split(train=train, validation=validation, test=test),
         )
