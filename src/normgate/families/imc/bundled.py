@@ -14,12 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normgate.acquisitions.geometry import (
-    GridGeometry,
-    boxes,
-    geometry_from_json,
-    nodes,
-)
+from normgate.acquisitions.geometry import GridGeometry, boxes, geometry_from_json, nodes
 from normgate.acquisitions.probe import expected_fingerprint
 from normgate.errors import BundleError, DataError, SettingsError
 from normgate.families.imc.model import Grid, build
