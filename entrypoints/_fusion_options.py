@@ -17,10 +17,9 @@ from _options import (
     choose,
     finishes,
     given,
-    provenance_beside,
 )
 
-from normgate.contract import read_spec
+from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.fusion.settings import (
