@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from normgate.contract import spec_digest
-from normgate.engine.ensemble import softmax
 from normgate.errors import DataError, SpecError
+from normgate.families.plate.probabilities import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
