@@ -46,7 +46,7 @@ _OPTIONS = (
     click.option("--spec", default="", help="The spec; empty: the contract's own."),
     click.option("--statistics", default="contract", help="Or measure: of the CT."),
     click.option("--audit", default="refuse", help="Or record: train despite red."),
-    click.option("--replicates", default=3, help="Seeds and held-out folds."),
+    click.option("--replicates", default=2, help="Seeds and held-out folds."),
     click.option("--folds", default=5, help="Folds of patients; two are held out."),
     click.option("--epochs", default=4, help="Evaluations."),
     click.option("--passes", default=12, help="Passes over the patches in an epoch."),
