@@ -10,6 +10,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from _check import check_first
 from _plate_finish import finish
 from _plate_options import Request, parse
 from _plate_record import PlateAccount, record_parent
@@ -28,7 +29,7 @@ from normgate.families.plate.assemble import (
 from normgate.families.plate.bundled import PlateBundles
 from normgate.families.plate.data import prepare
 from normgate.families.plate.plan import Plan
-from normgate.families.plate.selection import select
+from normgate.families.plate.selection import classes_of, select
 from normgate.families.plate.split import folds_of
 from normgate.plates.applied import readable_file
 from normgate.plates.demo import write_demo
@@ -52,6 +53,15 @@ def train(entry: str, preset: str, options: dict[str, Any]) -> None:
         request = parse(preset, options)
         data = request.data or _demonstration(request.out)
         places = sites(read_plate_csv(data), data)
+        check_first(
+            parent,
+            request.check,
+            data,
+            request.spec,
+            provenance=request.provenance,
+            out=request.out / "check",
+            classes=classes_of(select(places, request.preset), request.preset),
+        )
         log_table(parent.tracker, data, "training")
         models = [
             train_model(parent, request, data, places, timepoint)
