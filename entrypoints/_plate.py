@@ -61,7 +61,7 @@ def train(entry: str, preset: str, options: dict[str, Any]) -> None:
     """Run one plate training from parameters to the closing words."""
     with run_entry(entry, options, {"normgate.preset": preset}) as parent:
         request = parse(preset, options)
-        data = request.data or _demonstration(request.out)
+        data = request.data or demonstration(request.out)
         places = sites(read_plate_csv(data), data)
         log_plate_csv(parent.tracker, data, "training")
         models = [
@@ -80,6 +80,23 @@ def train_model(
     timepoint_ms: int | None,
 ) -> Trained:
     """Train all replicates of one model, and register their bundle."""
+    plan, origin = planned(request, data, places, timepoint_ms)
+    name = plan.name
+    members = [
+        _replicate(parent, request, data, plan, origin, number)
+        for number in range(request.replicates)
+    ]
+    folder = request.out / "bundles" / name
+    card = assemble(folder, plan, members, request.fit, origin)
+    record_model(parent, request, plan, members, card)
+    version = _registered(parent, folder, name, card)
+    return Trained(name=name, version=version, card=card)
+
+
+def planned(
+    request: Request, data: Path, places: list[Site], timepoint_ms: int | None
+) -> tuple[Plan, Origin]:
+    """Prepare one model: its units, their split, and what was applied to them."""
     name = request.preset.model_name(timepoint_ms)
     loader = Loader(request.spec, request.geometry, timepoint_ms)
     labelled = select(places, request.preset)
@@ -108,15 +125,7 @@ def train_model(
         provenance=request.provenance,
         data_digest=file_digest(data),
     )
-    members = [
-        _replicate(parent, request, data, plan, origin, number)
-        for number in range(request.replicates)
-    ]
-    folder = request.out / "bundles" / name
-    card = assemble(folder, plan, members, request.fit, origin)
-    record_model(parent, request, plan, members, card)
-    version = _registered(parent, folder, name, card)
-    return Trained(name=name, version=version, card=card)
+    return plan, origin
 
 
 def _replicate(
@@ -165,6 +174,7 @@ def _registered(parent: Run, folder: Path, name: str, card: Card) -> str:
     return found.version
 
 
-def _demonstration(out: Path) -> Path:
+def demonstration(out: Path) -> Path:
+    """Plates to try things out, written unless they are there."""
     _logger.info("no data given: using demonstration plates in %s", out / "demo")
     return write_demo(out / "demo")
