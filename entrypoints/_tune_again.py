@@ -44,7 +44,12 @@ def choose(
         if settings != preset and len(named) <= request.top:
             named[f"trial {row.slot}"] = settings
     if len(named) == 1:
-        return ["No trial was trained again, so no gain is claimed."]
+        reason = (
+            "no trial but the preset's finished without red vitals"
+            if request.top
+            else "none was asked for"
+        )
+        return [f"No trial was trained again ({reason}), so no gain is claimed."]
     seeds = [request.seed + number for number in range(1, request.seeds + 1)]
     mirror = Mirror(parent, bench, study.study_name)
     again = train_again(bench, mirror, named, seeds)

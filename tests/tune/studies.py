@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.tune.toy import ToyTunable
@@ -11,12 +14,10 @@ from normgate.tune.goal import Goal, goal_of
 from normgate.tune.pins import pins_of
 from normgate.tune.sampling import equip
 from normgate.tune.space import Space, space_of
-from normgate.tune.storage import StudyPlace, add_slots, open_study
+from normgate.tune.storage import StudyPlace, add_slots, open_storage, open_study
 from normgate.tune.worker import Bench, NullRecorder, Recorder, work
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from optuna import Study
 
 
@@ -41,6 +42,15 @@ class Setup:
         work(self.study, bench, recorder or NullRecorder(), poll_s=0.1, **options)
 
 
+@cache
+def empty_database() -> bytes:
+    """A database with Optuna's tables, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "study.db"
+        open_storage(StudyPlace(name="none", url=f"sqlite:///{path}")).engine.dispose()
+        return path.read_bytes()
+
+
 def setup(
     folder: Path,
     trials: int,
@@ -57,6 +67,8 @@ def setup(
     tunable = tunable or ToyTunable()
     space = space_of(tunable, given)
     goal = goal_of(tunable, objectives, desirable=desirable)
+    if not (folder / "study.db").exists():
+        (folder / "study.db").write_bytes(empty_database())
     place = StudyPlace(name="toy", url=f"sqlite:///{folder}/study.db", heartbeat_s=1)
     study = open_study(place, pins_of(tunable, space, goal, 0), goal, fork=fork)
     first = {one.name: one.default for one in space.weights}

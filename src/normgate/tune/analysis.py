@@ -108,7 +108,8 @@ def importances(study: Study, goal: Goal) -> dict[str, dict[str, float]]:
         if len(set(map(target, complete))) < 2:
             continue
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # It warns that less of a target is better, which `_turned` sees to.
+            warnings.filterwarnings("ignore", "PedAnova", UserWarning)
             found[name] = optuna.importance.get_param_importances(study, target=target)
     return found
 

@@ -88,7 +88,7 @@ def compared(
 
 def judged(gain: float, deviation: float) -> Judgement:
     """Whether a difference of means is more than seeds make."""
-    if abs(gain) < DEVIATIONS * deviation or gain == 0:
+    if gain == 0 or not abs(gain) >= DEVIATIONS * deviation:  # NaN is no gain
         return "no gain"
     return "gain" if gain > 0 else "loss"
 
