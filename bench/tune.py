@@ -9,6 +9,7 @@ an empty PostgreSQL database for a third place.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -75,11 +76,13 @@ class Idle:
     seconds: list[float] = field(default_factory=list)
 
     def effect(self, settings: Mapping[str, float]) -> NDArray[np.float64]:
+        """The settings themselves."""
         return np.array(list(settings.values()))
 
     def trial(
         self, settings: Mapping[str, float], seed: int, watch: Watch, folder: Path
     ) -> Outcome:
+        """Report some epochs and end."""
         value = float(np.prod(list(settings.values())))
         for epoch in range(1, EPOCHS + 1):
             watch.metrics({"x": value * epoch, "loss": 1 / epoch}, epoch)
@@ -110,6 +113,7 @@ class Clock:
         self.cpu: list[float] = []
 
     def tick(self) -> None:
+        """A trial has ended."""
         now = time.perf_counter(), time.process_time()
         self.wall.append(1000 * (now[0] - self._last[0]))
         self.cpu.append(1000 * (now[1] - self._last[1]))
@@ -153,8 +157,6 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        import os
-
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         os.environ["NORMGATE_SPOOL"] = str(folder / "spool")
         os.chdir(folder)

@@ -60,7 +60,15 @@ def _plate() -> Builder:
     return prepared
 
 
-FAMILIES: dict[str, Callable[[], Builder]] = {"plate": _plate}
+def _fusion() -> Builder:
+    from _tune_fusion import prepared
+
+    return prepared
+
+
+FAMILIES: dict[str, Callable[[], Builder]] = {"plate": _plate, "fusion": _fusion}
+_OWN = {"data", "replicates", "finish", "out", "seed"}
+"""Parameters of a training entry that the study, or a final training, sets itself."""
 
 
 def prepared(
@@ -111,3 +119,11 @@ def typed(
         except click.BadParameter as error:
             raise SettingsError(f"{name} is {text!r}: {error.message}") from error
     return found
+
+
+def passed_on(
+    training: Mapping[str, str], weights: tuple[str, ...], data: Path
+) -> dict[str, str]:
+    """The parameters that a final training has from the study, besides weights."""
+    own = {k: v for k, v in training.items() if k not in _OWN and k not in weights}
+    return {"data": str(data), **own}

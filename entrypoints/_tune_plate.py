@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from _plate import demonstration, planned
+from _plate import bundled, demonstration, planned, training_of
 from _plate_options import parse, plate_options
-from _tune_families import Prepared, typed
+from _tune_families import Prepared, passed_on, typed
 
 from normgate.errors import SettingsError
 from normgate.families.plate.settings import PRESETS
-from normgate.families.plate.tunable import PlateTunable
+from normgate.families.plate.tunable import tunable_of
 from normgate.plates.load import sites
 from normgate.plates.schema import read_plate_csv
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WEIGHTS = ("lr", "weight_decay", "dropout")
-_ENTRIES = {name: f"train_{name}" for name in PRESETS}
-_NOT_TUNED = {"preset", "replicates", "finish", "out", "seed"}
 
 
 def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
@@ -41,17 +39,19 @@ def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
             "model"
         )
     data = request.data or demonstration(out)
-    places = sites(read_plate_csv(data), data)
-    plan, origin = planned(request, data, places, request.timepoints[0])
+    timepoint = request.timepoints[0]
+    plan, fingerprint = planned(request, sites(read_plate_csv(data), data), timepoint)
+    told = training_of(request, data, plan, timepoint, fingerprint)
     return Prepared(
-        tunable=PlateTunable(plan=plan, fit=request.fit, origin=origin),
+        tunable=tunable_of(
+            plan,
+            request.fit,
+            lambda plan, fit, members, to: bundled(
+                to, request, told, plan, members, fit, timepoint
+            ),
+        ),
         given={name: text for name, text in given.items() if name in WEIGHTS},
         data=data,
-        entry=_ENTRIES[preset],
-        training={"data": str(data)}
-        | {
-            name: text
-            for name, text in given.items()
-            if name not in _NOT_TUNED and name not in WEIGHTS
-        },
+        entry=f"train_{preset}",
+        training=passed_on(given, WEIGHTS, data),
     )

@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mlflow_normgate.datasets import log_plate_csv
+from mlflow_normgate.datasets import log_table
 from mlflow_normgate.runs import child_run
 from normgate.contract import short_digest, write_atomic
 from normgate.engine.progress import duration
@@ -140,7 +140,7 @@ def record_begin(parent: Run, study: Study, bench: Bench, ready: Prepared) -> No
     tracker.params({f"budget.{name}": v for name, v in tunable.budget.items()})
     tracker.params({"goal": ",".join(bench.goal.names)})
     if ready.data is not None:
-        log_plate_csv(tracker, ready.data, "tuning")
+        log_table(tracker, ready.data, "tuning")
     document = {"space": bench.space.document(), "goal": bench.goal.document()}
     path = bench.folder / "search_space.json"
     write_atomic(path, (json.dumps(document, indent=2) + "\n").encode())

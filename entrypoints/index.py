@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from mlflow_normgate.datasets import log_plate_csv
+from mlflow_normgate.datasets import log_table
 from mlflow_normgate.entry import run_entry
 from normgate.plates.index import IndexSettings, Layout, index
 from normgate.plates.parameters import whole_numbers
@@ -58,7 +58,7 @@ def main(
         indexed = index(settings, LoggedProgress("indexed", "files"))
         for finding in indexed.findings:
             logger.warning("%s", finding.sentence)
-        log_plate_csv(run.tracker, out, "index")
+        log_table(run.tracker, out, "index")
         run.tracker.artifact(out, "plates")
         run.tracker.metrics(indexed.figures, 0)
         run.tracker.note(indexed.note)
