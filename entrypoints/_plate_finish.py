@@ -6,16 +6,14 @@ child run of its own.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from _plate_options import CONTRACTS
-from _training import promoted
+from _options import CONTRACTS
+from _training import job_name, promoted
 
 from mlflow_normgate.deployment import log_deployment, log_inputs, resolve_all
 from mlflow_normgate.registry import CHAMPION
 from mlflow_normgate.runs import child_run
-from normgate.contract import short_digest
 from normgate.deploy import DeploySettings, deploy, prepare
 from normgate.plates.gather import read_predictions
 from normgate.plates.report import headline, markdown, write_report
@@ -46,7 +44,7 @@ def finish(
     contract = CONTRACTS / request.preset.contract
     lines = promoted(models, contract, request.preset.name)
     models_in_use = resolve_all([f"{model.name}@{CHAMPION}" for model in models])
-    folder = request.out / "predictions" / _job(models_in_use, data)
+    folder = request.out / "predictions" / job_name(models_in_use, data)
     lines.append(_deploy(parent, request, data, models_in_use, folder))
     return lines + _aggregate(parent, folder, request.out / "results" / folder.name)
 
@@ -87,9 +85,3 @@ def _aggregate(parent: Run, predictions: Path, out: Path) -> list[str]:
         for one in analyses
     ]
     return [*lines, f"read {out / 'summary.md'}; plates and treatments: {figures}"]
-
-
-def _job(models: Sequence[Promoted], data: Path) -> str:
-    """A folder's name for these models on this table."""
-    text = "".join(sorted(one.manifest_digest for one in models))
-    return short_digest(hashlib.sha256(text.encode() + data.read_bytes()).hexdigest())

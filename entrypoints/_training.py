@@ -7,6 +7,7 @@ model's replicates become one bundle, which is registered once.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass, field, replace
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from mlflow_normgate.registry import Promoted
     from mlflow_normgate.runs import Run
     from normgate.contract import Provenance, Spec
     from normgate.engine.card import Card
@@ -270,3 +272,9 @@ def promoted(models: Sequence[Trained], contract: Path, preset: str) -> list[str
         lines.append(f"{model.name} version {model.version}: promoted to {CHAMPION}")
         _logger.info("%s", lines[-1])
     return lines
+
+
+def job_name(models: Sequence[Promoted], data: Path) -> str:
+    """A folder's name for promoted models on a table."""
+    text = "".join(sorted(one.manifest_digest for one in models))
+    return short_digest(hashlib.sha256(text.encode() + data.read_bytes()).hexdigest())

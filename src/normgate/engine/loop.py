@@ -28,6 +28,7 @@ from normgate.engine.device import (
     set_threads,
 )
 from normgate.engine.progress import Progress
+from normgate.engine.task import Pictured
 from normgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def fit(
     Args:
         task: What to train; its model is trained in place.
         settings: How.
-        tracker: Told of each epoch's metrics, at step 1 for the first epoch.
+        tracker: Told of each epoch's metrics and pictures, at step 1 for the first.
         checkpoint_dir: This training's own folder.
 
     Raises:
@@ -81,6 +82,9 @@ def fit(
         metrics = run.one_epoch(progress)
         progress.epoch(metrics)
         tracker.metrics(metrics, step=run.epoch)
+        if isinstance(task, Pictured):
+            for key, path in task.pictures(checkpoint_dir).items():
+                tracker.image(path, key, step=run.epoch)
         checkpoints.save(checkpoint_dir, run.checkpoint())
     return run.end()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normgate.families.plate.split import split_of
+from normgate.engine.split import split_of
 from normgate.families.plate.task import PlateTask
 
 if TYPE_CHECKING:

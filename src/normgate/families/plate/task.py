@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from normgate.contract import Spec
-    from normgate.families.plate import split
+    from normgate.engine.split import Split as Parts
     from normgate.families.plate.data import PlateUnits
     from normgate.families.plate.settings import ModelSettings
     from normgate.gate import Vital
@@ -59,7 +59,7 @@ class PlateTask:
         name: str,
         spec: Spec,
         units: PlateUnits,
-        parts: split.Split,
+        parts: Parts,
         model: ModelSettings,
         classes: tuple[str, ...],
         batch_size: int,
