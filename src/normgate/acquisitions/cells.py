@@ -54,12 +54,12 @@ def cells_of(image_cyx: NDArray[np.float32], labels_yx: NDArray[np.int64]) -> Ce
         sums = np.bincount(where, weights=values.ravel(), minlength=len(labels))
         return (sums[cells] / areas[cells]).astype(np.float32)
 
-    rows, columns = np.indices(labels_yx.shape, dtype=np.float64)
+    axes_2yx = np.indices(labels_yx.shape, dtype=np.float64)
     means_nc = np.stack([means(image_cyx[c]) for c in range(len(image_cyx))], axis=1)
     return Cells(
         labels=labels[cells].astype(np.int64),
         means_nc=means_nc,
-        positions_n2=np.stack([means(rows), means(columns)], axis=1),
+        positions_n2=np.stack([means(axes_2yx[0]), means(axes_2yx[1])], axis=1),
         areas=areas[cells].astype(np.int64),
     )
 

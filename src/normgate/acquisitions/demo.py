@@ -49,7 +49,9 @@ class DemoSettings:
     """How much to simulate, in which files, and with which faults."""
 
     seed: int = 0
-    """Everything follows from it."""
+    """Every acquisition follows from it."""
+    world: int = 0
+    """What channels and classes are; constants hold for one world."""
     mode: Mode = "values"
     """Values such as embeddings have, or counts of 16 markers or fewer."""
     format: FileFormat = "hdf5"
@@ -96,10 +98,10 @@ class DemoSettings:
                 raise SettingsError(f"{name} is {value}, expected 1 to {MOST}")
         if (self.exchanged_markers and self.channels < 4) or self.channels < 2:
             raise SettingsError(f"channels is {self.channels}, expected 4 or more")
-        _ = self.world
+        _ = self.shared
 
     @property
-    def world(self) -> WorldSettings:
+    def shared(self) -> WorldSettings:
         """What the acquisitions have in common."""
         names = {field.name for field in fields(WorldSettings)}
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -143,7 +145,7 @@ def write_demo(
     if _present(folder, stamp):
         return folder / CSV_NAME
     write_atomic(folder / SETTINGS_NAME, stamp)
-    world, slides = World(settings.world), SLIDES_A_PATIENT * settings.patients
+    world, slides = World(settings.shared), SLIDES_A_PATIENT * settings.patients
     rows, truth = [], []
     clean: dict[str, tuple[NDArray[Any], list[str]]] = {}
     for number in range(slides):

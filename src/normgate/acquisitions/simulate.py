@@ -68,7 +68,9 @@ class WorldSettings:
     """What all acquisitions of a data set have in common."""
 
     seed: int
-    """Everything follows from it."""
+    """With an acquisition's number it decides the acquisition."""
+    world: int = 0
+    """What channels, classes and patterns are follows from it."""
     mode: Mode = "values"
     """Values such as embeddings have, or counts."""
     channels: int = 128
@@ -128,7 +130,7 @@ class World:
     def acquisition(self, number: int) -> Simulated:
         """Draw an acquisition."""
         own = self.settings
-        draw = np.random.default_rng((own.seed, 1, number))
+        draw = np.random.default_rng((own.seed, number))
         label = int(draw.integers(own.classes))
         density = float(draw.normal())
         cells_yx = _cells(draw, own.rows, own.columns)
@@ -167,7 +169,7 @@ class World:
     @cached_property
     def _constants(self) -> _Constants:
         own = self.settings
-        draw = np.random.default_rng((own.seed, 0))
+        draw = np.random.default_rng(own.world)
         each, halves = own.channels, _HALF_DECADES
         return _Constants(
             scale_c=10 ** draw.uniform(-halves, halves, size=each),
