@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_normgate.mlmodel import model_problems
 from mlflow_normgate.untrusted import json_object, number, shown, some
+from normgate.acquisitions import probe as acquisition_probe
+from normgate.acquisitions.geometry import geometry_from_json
 from normgate.contract import parse_spec
 from normgate.errors import NormgateError
 from normgate.gate import Card, Evidence, Member
@@ -57,7 +59,17 @@ def _probe_pixels(geometry: Geometry) -> int:
     return SIDE**2 + rows * columns + units * geometry.size**2
 
 
-FINGERPRINTS: dict[str, Callable[[Spec, Parsed], str]] = {"plate": _plate_fingerprint}
+def _imc_fingerprint(spec: Spec, card: Parsed) -> str:
+    geometry = geometry_from_json(card["geometry"])
+    if acquisition_probe.probe_values(spec, geometry) > MAX_PROBE_VALUES:
+        raise ValueError(f"it has more than {MAX_PROBE_VALUES} values")
+    return acquisition_probe.expected_fingerprint(spec, geometry)
+
+
+FINGERPRINTS: dict[str, Callable[[Spec, Parsed], str]] = {
+    "plate": _plate_fingerprint,
+    "imc": _imc_fingerprint,
+}
 """Per family: what its probe must give under a spec and a card."""
 
 
