@@ -66,7 +66,17 @@ def _fusion() -> Builder:
     return prepared
 
 
-FAMILIES: dict[str, Callable[[], Builder]] = {"plate": _plate, "fusion": _fusion}
+def _imc() -> Builder:
+    from _tune_imc import prepared
+
+    return prepared
+
+
+FAMILIES: dict[str, Callable[[], Builder]] = {
+    "plate": _plate,
+    "fusion": _fusion,
+    "imc": _imc,
+}
 _OWN = {"data", "replicates", "finish", "out", "seed"}
 """Parameters of a training entry that the study, or a final training, sets itself."""
 

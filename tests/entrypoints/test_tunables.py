@@ -14,6 +14,7 @@ import pytest
 import yaml
 from tests.conftest import ROOT
 
+from normgate.acquisitions import demo as acquisitions
 from normgate.families import open_bundle
 from normgate.plates import demo as plates
 from normgate.tracker import NullTracker
@@ -148,3 +149,13 @@ class TestFusion(Conformance):
     @classmethod
     def data(cls, folder: Path) -> Path:
         return heads.write_demo(folder / "demo", heads.DemoSettings(cases=12))
+
+
+class TestImc(Conformance):
+    family = "imc"
+    training: ClassVar = {}
+
+    @classmethod
+    def data(cls, folder: Path) -> Path:
+        settings = acquisitions.DemoSettings(slides=4)
+        return acquisitions.write_demo(folder / "demo", settings)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIALS = 4
+SAID = "said.txt"
 OPTIONS = {
     "data": "../demo/plates.csv",
     "trials": str(TRIALS),
@@ -52,24 +53,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def started(place: Path, **changed: str) -> subprocess.Popen[str]:
+def started(place: Path, **changed: str) -> subprocess.Popen[bytes]:
     options = [f"--{key}={value}" for key, value in {**OPTIONS, **changed}.items()]
     path = os.pathsep.join((str(ROOT / "src"), str(ROOT / "tracking")))
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "entrypoints" / "tune.py"), *options],
-        cwd=place,
-        env=clean_environment(PYTHONPATH=path, OMP_NUM_THREADS="1"),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
+    with (place / SAID).open("w") as said:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "entrypoints" / "tune.py"), *options],
+            cwd=place,
+            env=clean_environment(PYTHONPATH=path, OMP_NUM_THREADS="1"),
+            stderr=said,
+        )
 
 
-def ended(process: subprocess.Popen[str], code: int) -> str:
+def ended(place: Path, process: subprocess.Popen[bytes], code: int) -> str:
     try:
-        _, said = process.communicate(timeout=900)
+        process.wait(timeout=900)
     finally:
         process.kill()
+    said = (place / SAID).read_text()
     assert process.returncode == code, said[-4000:]
     return said
 
@@ -79,7 +80,7 @@ def study(place: Path) -> optuna.Study:
     return optuna.load_study(study_name="rescue-0ms", storage=f"sqlite:///{file}")
 
 
-def workers(process: subprocess.Popen[str]) -> list[int]:
+def workers(process: subprocess.Popen[bytes]) -> list[int]:
     """The worker processes, by what they run."""
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [
@@ -89,12 +90,12 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
     ]
 
 
-def kill_one_in_its_trial(place: Path, process: subprocess.Popen[str]) -> None:
+def kill_one_in_its_trial(place: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until both workers are in a trial, and kill -9 one of them."""
     ends = time.monotonic() + 300
     while True:
         assert time.monotonic() < ends
-        assert process.poll() is None
+        assert process.poll() is None, (place / SAID).read_text()[-4000:]
         time.sleep(0.2)
         try:
             running = [row for row in rows_of(study(place)) if row.state == "running"]
@@ -110,7 +111,7 @@ def whole(place: Path) -> Path:
     """A study of two workers, one of which was killed in its trial."""
     process = started(place)
     kill_one_in_its_trial(place, process)
-    said = ended(process, 0)
+    said = ended(place, process, 0)
     assert "was killed by signal 9; another one goes on" in said
     return place
 
@@ -174,7 +175,7 @@ def test_the_best_are_bundles_and_the_command_trains_them(whole: Path) -> None:
 @pytest.mark.slow
 def test_a_rerun_trains_nothing_again(whole: Path) -> None:
     before = len(study(whole).get_trials())
-    said = ended(started(whole), 0)
+    said = ended(whole, started(whole), 0)
     assert "every trial was run before" in said
     assert len(study(whole).get_trials()) == before
 
@@ -182,7 +183,7 @@ def test_a_rerun_trains_nothing_again(whole: Path) -> None:
 @pytest.mark.slow
 def test_a_resume_with_another_spec_is_refused(whole: Path) -> None:
     other = ROOT / "contracts" / "specs" / "plate_3ch_fluorescence.json"
-    said = ended(started(whole, spec=str(other)), 2)
+    said = ended(whole, started(whole, spec=str(other)), 2)
     assert "was begun otherwise" in said
     assert "spec_digest was " in said
     assert "fork=true" in said

@@ -58,6 +58,8 @@ class ReplicateTunable:
     ]
     """Write the bundle of members that were trained with given weights."""
     gauge: Mapping[str, float] = field(default_factory=dict)
+    of_vitals: Mapping[str, str] = field(default_factory=dict)
+    """Objectives that no epoch tells, and the vital whose value they are."""
     weighted: tuple[str, ...] = ("loss", "train_loss", "weighted_loss")
 
     @property
@@ -88,9 +90,17 @@ class ReplicateTunable:
         if fitted.epochs < chosen.epochs:
             watch.vitals(vitals, fitted.epochs)
         last = fitted.history[-1]
+        measured = {vital.name: vital.value for vital in vitals}
+        measured |= {
+            name: measured[vital]
+            for name, vital in self.of_vitals.items()
+            if vital in measured
+        }
         return Outcome(
             metrics={
-                one.name: last.get(f"validation_{one.name}", math.nan)
+                one.name: last.get(
+                    f"validation_{one.name}", measured.get(one.name, math.nan)
+                )
                 for one in self.objectives
             },
             weighted_loss=last["train_loss"],
