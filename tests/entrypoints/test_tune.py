@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,18 +94,23 @@ def workers(process: subprocess.Popen[bytes]) -> list[int]:
 
 def kill_one_in_its_trial(place: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until both workers are in a trial, and kill -9 one of them."""
-    ends = time.monotonic() + 300
-    while True:
+    ends = time.monotonic() + 600
+    while running(place) < 2:
         assert time.monotonic() < ends
         assert process.poll() is None, (place / SAID).read_text()[-4000:]
-        time.sleep(0.2)
-        try:
-            running = [row for row in rows_of(study(place)) if row.state == "running"]
-        except Exception:  # the database is being made
-            continue
-        if len(running) == 2:
-            os.kill(workers(process)[0], signal.SIGKILL)
-            return
+        time.sleep(0.1)
+    os.kill(workers(process)[0], signal.SIGKILL)
+
+
+def running(place: Path) -> int:
+    """How many trials run; asked without Optuna, which would make the tables."""
+    file = place / "work" / "tune" / "rescue-0ms" / "study.db"
+    query = "SELECT COUNT(*) FROM trials WHERE state = 'RUNNING'"
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            return int(database.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:  # not made yet
+        return 0
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +132,8 @@ def runs(place: Path, where: str) -> list[Run]:
 @pytest.mark.slow
 def test_a_killed_workers_trial_is_run_again_and_not_counted(whole: Path) -> None:
     rows = rows_of(study(whole))
-    assert [row.state for row in rows] == ["complete"] * TRIALS
+    assert {row.state for row in rows} <= {"complete", "pruned"}
+    assert len(rows) == TRIALS
     assert sum(row.kills for row in rows) == 1
     of_trials = [
         run
@@ -134,7 +142,10 @@ def test_a_killed_workers_trial_is_run_again_and_not_counted(whole: Path) -> Non
     ]
     assert len(of_trials) == TRIALS
     assert {run.info.status for run in of_trials} == {"FINISHED"}
-    assert {run.data.tags["normgate.trial_state"] for run in of_trials} == {"complete"}
+    told = {
+        run.info.run_name: run.data.tags["normgate.trial_state"] for run in of_trials
+    }
+    assert told == {f"trial {row.slot}": row.state for row in rows}
 
 
 @pytest.mark.slow
@@ -143,7 +154,8 @@ def test_the_parent_shows_the_whole_study(whole: Path) -> None:
     (parent,) = runs(whole, "tags.`normgate.entry` = 'tune'")
     data = parent.data
     history = client.get_metric_history(parent.info.run_id, "trial.auroc")
-    assert sorted(point.step for point in history) == list(range(TRIALS))
+    done = [row.slot for row in rows_of(study(whole)) if row.state == "complete"]
+    assert sorted(point.step for point in history) == done
     assert data.params["space.lr"] == "0.001:0.01:log"
     assert data.params["budget.epochs"] == "40"
     assert data.metrics["trials.killed_and_retried"] == 1

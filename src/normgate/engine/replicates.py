@@ -1,8 +1,8 @@
 """A tunable made of what every family has: a replicate as a task, and its bundle.
 
 A trial trains the first replicate's split and is judged on its validation part; nothing
-looks at the test part before a choice is made. From two thirds of a training on, a red
-vital of the validation part ends it.
+looks at the test part before a choice is made. After two thirds of a training its watch
+is told the vitals of the validation part, and may end it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from normgate.engine.tunable import Objective, Watch, Weight
     from normgate.tracker import Scalar
 
-HEEDED_FROM = 2 / 3
-"""Share of a training's epochs after which a red vital ends it."""
+HEEDED_AFTER = 2 / 3
+"""Share of a training's epochs after which its vitals are told: before that, much is
+red that will be green."""
 _REPLICATE = 0
 _OF_FIT = ("lr", "weight_decay")
 
@@ -66,7 +67,7 @@ class ReplicateTunable:
     def budget(self) -> Mapping[str, Scalar]:
         """What every trial shares; the device may change."""
         searched = {one.name for one in self.weights}
-        own = asdict(self._fit({}, 0))
+        own = asdict(self.fit)
         shared = {
             key: "none" if value is None else value
             for key, value in own.items()
@@ -85,10 +86,9 @@ class ReplicateTunable:
         """Train the first replicate's split, and judge its validation part."""
         chosen = self._fit(settings, seed)
         task = self.task_of(settings, chosen)
-        fitted = fit(task, chosen, watch, folder)
+        heeding = _Heeding(watch, task, math.ceil(HEEDED_AFTER * chosen.epochs))
+        fitted = fit(task, chosen, heeding, folder)
         vitals = task.alarms()
-        if fitted.epochs < chosen.epochs:
-            watch.vitals(vitals, fitted.epochs)
         last = fitted.history[-1]
         measured = {vital.name: vital.value for vital in vitals}
         measured |= {
@@ -139,5 +139,23 @@ class ReplicateTunable:
 
     def _fit(self, settings: Mapping[str, float], seed: int) -> FitSettings:
         own = {name: settings[name] for name in _OF_FIT if name in settings}
-        heeded = self.fit.stop_on_red or math.ceil(HEEDED_FROM * self.fit.epochs)
-        return replace(self.fit, seed=seed, stop_on_red=heeded, **own)  # type: ignore[arg-type]
+        return replace(self.fit, seed=seed, **own)  # type: ignore[arg-type]
+
+
+class _Heeding:
+    """A watch that is told of vitals once on the way, after an epoch's metrics."""
+
+    def __init__(self, watch: Watch, task: Replicate, epoch: int) -> None:
+        self._watch, self._task, self._epoch = watch, task, epoch
+        self.params, self.tags, self.note = watch.params, watch.tags, watch.note
+        self.artifact, self.image = watch.artifact, watch.image
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Report an epoch, and the vitals after the one that was chosen.
+
+        Raises:
+            Pruned: As the watch raised it.
+        """
+        self._watch.metrics(values, step)
+        if step == self._epoch:
+            self._watch.vitals(self._task.alarms(), step)
