@@ -157,5 +157,5 @@ class TestImc(Conformance):
 
     @classmethod
     def data(cls, folder: Path) -> Path:
-        settings = acquisitions.DemoSettings(slides=4)
+        settings = acquisitions.DemoSettings(patients=3, per_slide=8)
         return acquisitions.write_demo(folder / "demo", settings)
