@@ -16,9 +16,8 @@ import pytest
 from mlflow import MlflowClient
 from tests.tracking.conftest import clean_environment
 
-from normgate.engine import checkpoint
+from normgate.engine import checkpoint, member
 from normgate.families import open_bundle
-from normgate.families.plate import member
 from normgate.plates.demo import DemoSettings, write_demo
 
 if TYPE_CHECKING:
@@ -200,9 +199,8 @@ def test_the_registered_model_takes_raw_counts(
     finally:
         mlflow.set_tracking_uri(None)
     bundle = open_bundle(whole / "work" / "bundles" / "rescue-0ms")
-    logits, probabilities = bundle.ensemble.score(raw)
-    assert np.array_equal(found["logits"], logits)
-    assert np.array_equal(found["probabilities"], probabilities)
+    for name, expected in bundle.predict(raw).items():
+        assert np.array_equal(found[name], expected)
 
 
 def test_the_whole_way_ends_with_treatments_and_figures(base: Path) -> None:

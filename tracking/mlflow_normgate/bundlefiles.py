@@ -25,6 +25,9 @@ from normgate.plates.probe import (
     probe_centers,
     probe_shape,
 )
+from normgate.volumes.geometry import VolumeGeometry
+from normgate.volumes.probe import expected_fingerprint as volume_fingerprint
+from normgate.volumes.probe import probe_voxels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +62,13 @@ def _probe_pixels(geometry: Geometry) -> int:
     return SIDE**2 + rows * columns + units * geometry.size**2
 
 
+def _fusion_fingerprint(spec: Spec, card: Parsed) -> str:
+    geometry = VolumeGeometry.from_json(card["geometry"])
+    if probe_voxels(spec, geometry) > MAX_PROBE_VALUES:
+        raise ValueError(f"it has more than {MAX_PROBE_VALUES} values")
+    return volume_fingerprint(spec, geometry)
+
+
 def _imc_fingerprint(spec: Spec, card: Parsed) -> str:
     geometry = geometry_from_json(card["geometry"])
     if acquisition_probe.probe_values(spec, geometry) > MAX_PROBE_VALUES:
@@ -68,6 +78,7 @@ def _imc_fingerprint(spec: Spec, card: Parsed) -> str:
 
 FINGERPRINTS: dict[str, Callable[[Spec, Parsed], str]] = {
     "plate": _plate_fingerprint,
+    "fusion": _fusion_fingerprint,
     "imc": _imc_fingerprint,
 }
 """Per family: what its probe must give under a spec and a card."""

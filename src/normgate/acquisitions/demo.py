@@ -64,7 +64,7 @@ class DemoSettings:
     """As in `WorldSettings`."""
     classes: int = 4
     """Classes of acquisitions."""
-    patterns: int = 4
+    patterns: int = 3
     """Spatial patterns that channels share."""
     rows: int = 6
     """Rows of an acquisition."""

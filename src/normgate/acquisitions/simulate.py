@@ -47,12 +47,15 @@ MARKERS: tuple[tuple[str, str], ...] = (
 )
 """Metal and target of the channels in count mode, as many as are asked for."""
 _HALF_DECADES = 1.5
-_PATTERN_PX = 1.2
-"""Standard deviation of the filter that makes patterns smooth."""
+_PATTERN_PX = 2.5
+"""Standard deviation of the filter that makes patterns smooth: a latent of 32 numbers
+can hold three of them on 6 x 6 nodes, which it can't where each node is its own."""
 _SHARPNESS = 2.0
 _NOISE = 0.3
 _LEVEL = 0.6
-"""Spread over channels of what class, density and patterns add."""
+"""Spread over channels of what class and density add."""
+_LAYOUT = 1.2
+"""Spread over channels of what patterns add: layouts are two fifths of the variance."""
 _COUNT_DECADES = (-0.5, 1.3)
 _DISPERSION = 4.0
 _BETWEEN_CELLS = 0.25
@@ -74,7 +77,7 @@ class WorldSettings:
     """Channels; at most 16 in count mode."""
     classes: int = 4
     """Classes of acquisitions."""
-    patterns: int = 4
+    patterns: int = 3
     """Spatial patterns that channels share."""
     rows: int = 6
     """Rows of an acquisition, in pixels or patches."""
@@ -171,7 +174,7 @@ class World:
         return _Constants(
             scale_c=10 ** draw.uniform(-halves, halves, size=each),
             base_c=draw.normal(size=each),
-            weights_cp=_LEVEL * draw.normal(size=(each, own.patterns)),
+            weights_cp=_LAYOUT * draw.normal(size=(each, own.patterns)),
             activity_kp=draw.uniform(0.5, 1.5, size=(own.classes, own.patterns)),
             level_kc=_LEVEL * draw.normal(size=(own.classes, each)),
             density_c=_LEVEL * draw.normal(size=each),

@@ -3,12 +3,13 @@
     members/00.safetensors ...  weights; metadata binds them to spec and fingerprint
     spec.json  provenance.json  what is applied, and where its constants came from
     card.json                   family, settings, geometry, members, metrics, vitals
-    golden.safetensors          raw counts, and the logits that each member gave
+    golden.safetensors          raw input, and every output that each member gave
     manifest.json               SHA-256 of every file
 
 `load` verifies all of it: the manifest, that the weights were trained under the spec
 beside them, that the spec gives the fingerprint that training measured, and that the
-golden counts still give the golden logits. Networks are the family's to build.
+golden input still gives the golden outputs. Networks, what raw input looks like, and
+what the members say together are the family's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -39,12 +41,16 @@ from normgate.engine.weights import weights_bytes
 from normgate.errors import BundleError, NormgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 GOLDEN_TOLERANCE = 1e-4
-"""Largest difference of a golden logit, absolute plus relative to its size."""
-_RAW = "raw_nchw"
+"""Largest difference of a golden output, absolute plus relative to its size."""
+GOLDEN_FORMAT = "normgate.golden/2"
+_RAW = "raw"
+_OUTPUT = "output."
 
 
 class Family(Protocol):
@@ -54,7 +60,24 @@ class Family(Protocol):
         """An untrained member."""
 
     def raw_input(self, spec: Spec, card: Card) -> nn.Module:
-        """What turns raw counts into what a member takes."""
+        """What turns raw input into what a member takes."""
+
+    def outputs(
+        self, card: Card, network: nn.Module, units: Tensor
+    ) -> Mapping[str, Tensor]:
+        """What a member gives for units, by name; the same each time."""
+
+    def combine(
+        self, card: Card, outputs: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs of all members, (r, ...), to predictions, by name."""
+
+    def accept(self, spec: Spec, card: Card, given: NDArray[Any]) -> NDArray[Any]:
+        """Give back raw input as `raw_input` takes it.
+
+        Raises:
+            DataError: It is of another type or shape, or no longer raw.
+        """
 
     def fingerprint(self, spec: Spec, card: Card) -> str:
         """The applied fingerprint that spec and card must give."""
@@ -70,6 +93,16 @@ class Bundle:
     card: Card
     manifest_digest: str
     ensemble: Ensemble
+    family: Family
+
+    def predict(self, raw: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Predict from raw input, and refuse what is not raw.
+
+        Raises:
+            DataError: What is wrong with it.
+        """
+        accepted = self.family.accept(self.spec, self.card, raw)
+        return self.ensemble.predict(accepted)
 
 
 def write_bundle(
@@ -86,12 +119,12 @@ def write_bundle(
 
     Args:
         folder: Where it goes; one that is there is replaced.
-        family: Builds the members, for the golden logits.
+        family: Builds the members, for the golden outputs.
         spec: What training applied.
         provenance: Where its constants came from.
         card: Everything else; one member for each state.
         states: The members' weights.
-        golden_raw: Raw counts (n, c, h, w) to keep with their logits.
+        golden_raw: Raw input to keep with every output of every member.
 
     Returns:
         The manifest's digest.
@@ -138,7 +171,7 @@ def load(folder: Path, family: Family, device: str = "cpu") -> Bundle:
         device: Where the members go once they are verified.
 
     Raises:
-        BundleError: Any file, binding or golden logit is not as it was written.
+        BundleError: Any file, binding or golden output is not as it was written.
     """
     digest = manifest.verify(folder)
     card, spec = read_card(folder), _spec(folder)
@@ -158,6 +191,7 @@ def load(folder: Path, family: Family, device: str = "cpu") -> Bundle:
         card=card,
         manifest_digest=digest,
         ensemble=ensemble.to(device),
+        family=family,
     )
 
 
@@ -220,14 +254,18 @@ def _ensemble(
                 f"{source}: weights {index} do not fit the card's network ({error})"
             ) from error
         members.append(network)
-    temperatures = [member.temperature for member in card.members]
-    return Ensemble(family.raw_input(spec, card), members, temperatures)
+    return Ensemble(
+        family.raw_input(spec, card),
+        members,
+        outputs=partial(family.outputs, card),
+        combine=partial(family.combine, card),
+    )
 
 
 @torch.inference_mode()
-def _golden(ensemble: Ensemble, raw_nchw: Tensor) -> bytes:
-    tensors = {_RAW: raw_nchw, "logits_rnk": ensemble(raw_nchw)}
-    return weights_bytes(tensors, {"format": "normgate.golden/1"})
+def _golden(ensemble: Ensemble, raw: Tensor) -> bytes:
+    outputs = {f"{_OUTPUT}{name}": value for name, value in ensemble(raw).items()}
+    return weights_bytes({_RAW: raw, **outputs}, {"format": GOLDEN_FORMAT})
 
 
 @torch.inference_mode()
@@ -235,19 +273,36 @@ def _check_golden(folder: Path, ensemble: Ensemble) -> None:
     path = folder / "golden.safetensors"
     try:
         with safe_open(path, framework="pt") as file:
-            raw, expected = file.get_tensor(_RAW), file.get_tensor("logits_rnk")
+            if (file.metadata() or {}).get("format") != GOLDEN_FORMAT:
+                raise BundleError(
+                    f"{path} is not of format {GOLDEN_FORMAT}; write the bundle again "
+                    "with this version of normgate"
+                )
+            expected = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path} can't be read ({error})") from error
-    found = ensemble(raw)
-    limit = GOLDEN_TOLERANCE * (1 + expected.abs())
-    if found.shape != expected.shape or not bool(
-        ((found - expected).abs() < limit).all()
-    ):
+    raw = expected.pop(_RAW, None)
+    found = {} if raw is None else ensemble(raw)
+    if expected.keys() != {f"{_OUTPUT}{name}" for name in found}:
         raise BundleError(
-            f"{folder}: the golden counts give other logits here than when the bundle "
-            f"was written (more than {GOLDEN_TOLERANCE:g} apart); this installation of "
-            "torch computes something else, so compare its version with the card's"
+            f"{path} holds {', '.join(sorted(expected))}, but the members give "
+            f"{', '.join(sorted(found))}; write the bundle again"
         )
+    for name, value in found.items():
+        if not _alike(value, expected[f"{_OUTPUT}{name}"]):
+            raise BundleError(
+                f"{folder}: the golden input gives other {name} here than when the "
+                f"bundle was written (more than {GOLDEN_TOLERANCE:g} apart); this "
+                "installation of torch computes something else, so compare its version "
+                "with the card's"
+            )
+
+
+def _alike(found: Tensor, expected: Tensor) -> bool:
+    limit = GOLDEN_TOLERANCE * (1 + expected.abs())
+    return found.shape == expected.shape and bool(
+        ((found - expected).abs() < limit).all()
+    )
 
 
 def _member_path(index: int) -> str:

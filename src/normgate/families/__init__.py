@@ -25,7 +25,13 @@ def _plate() -> Family:
     return PlateBundles()
 
 
-FAMILIES: dict[str, Callable[[], Family]] = {"plate": _plate}
+def _fusion() -> Family:
+    from normgate.families.fusion.bundled import FusionBundles
+
+    return FusionBundles()
+
+
+FAMILIES: dict[str, Callable[[], Family]] = {"plate": _plate, "fusion": _fusion}
 
 
 def family_of(name: str) -> Family:

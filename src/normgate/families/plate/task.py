@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from normgate.engine.member import Conclusion
 from normgate.engine.task import Batch, Monitor, Split
-from normgate.families.plate.metrics import scores
+from normgate.families.plate.metrics import fitted_temperature, scores
 from normgate.families.plate.model import build
 from normgate.families.plate.vitals import unit_vitals
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from normgate.contract import Spec
-    from normgate.families.plate import split
+    from normgate.engine.split import Split as Parts
     from normgate.families.plate.data import PlateUnits
     from normgate.families.plate.settings import ModelSettings
     from normgate.gate import Vital
@@ -39,7 +40,7 @@ EVALUATED_AT_ONCE = 256
 
 
 class PlateTask:
-    """Implements `normgate.engine.task.Task`.
+    """Implements `normgate.engine.member.Replicate`.
 
     Args:
         name: What to call it in progress lines.
@@ -58,7 +59,7 @@ class PlateTask:
         name: str,
         spec: Spec,
         units: PlateUnits,
-        parts: split.Split,
+        parts: Parts,
         model: ModelSettings,
         classes: tuple[str, ...],
         batch_size: int,
@@ -139,7 +140,54 @@ class PlateTask:
 
     def vitals(self) -> tuple[Vital, ...]:
         """Of the units after normalization, and of held-out predictions."""
-        logits = torch.from_numpy(self.logits(self.parts.test))
+        return self._vitals("test")
+
+    def alarms(self) -> tuple[Vital, ...]:
+        """The vitals of the validation split, as the model is now."""
+        return self._vitals("validation")
+
+    def conclude(self) -> Conclusion:
+        """Calibrate on the validation split, and test.
+
+        `kept` has test_at (n,), the unit numbers of the test split, and test_logits
+        (n, k), before temperature.
+        """
+        validation, test = self.parts.validation, self.parts.test
+        validation_logits = self.logits(validation).astype(np.float64)
+        labels = self.units.labels[validation]
+        temperature = fitted_temperature(validation_logits, labels)
+        logits = self.logits(test)
+        return Conclusion(
+            train_groups=self.train_groups,
+            validation_groups=self.groups_of(validation),
+            test_groups=self.groups_of(test),
+            temperature=temperature,
+            metrics=self._metrics(validation_logits, logits, temperature),
+            kept={
+                "test_at": torch.from_numpy(test),
+                "test_logits": torch.from_numpy(logits),
+            },
+        )
+
+    def _metrics(
+        self,
+        validation_logits: NDArray[np.float64],
+        test_logits: NDArray[np.float32],
+        temperature: float,
+    ) -> dict[str, float]:
+        """Calibrated metrics of both held-out splits, and raw calibration of test."""
+        test = self.score(self.parts.test, test_logits, temperature)
+        raw = self.score(self.parts.test, test_logits)
+        validation = self.score(self.parts.validation, validation_logits, temperature)
+        return {
+            **{f"test_{key}": value for key, value in test.items()},
+            **{f"test_{key}_uncalibrated": raw[key] for key in ("nll", "ece")},
+            **{f"validation_{key}": validation[key] for key in ("auroc", "nll")},
+            "temperature": temperature,
+        }
+
+    def _vitals(self, split: Split) -> tuple[Vital, ...]:
+        logits = torch.from_numpy(self.logits(getattr(self.parts, split)))
         positive = torch.softmax(logits, dim=1)[:, -1].tolist()
         return unit_vitals(self.spec, self.units, positive, self.classes[-1])
 
