@@ -17,10 +17,9 @@ from _options import (
     choose,
     finishes,
     given,
-    provenance_beside,
 )
 
-from normgate.contract import read_spec
+from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.fusion.settings import (
@@ -47,10 +46,10 @@ _OPTIONS = (
     click.option("--spec", default="", help="The spec; empty: the contract's own."),
     click.option("--statistics", default="contract", help="Or measure: of the CT."),
     click.option("--audit", default="refuse", help="Or record: train despite red."),
-    click.option("--replicates", default=3, help="Seeds and held-out folds."),
+    click.option("--replicates", default=2, help="Seeds and held-out folds."),
     click.option("--folds", default=5, help="Folds of patients; two are held out."),
-    click.option("--epochs", default=8, help="Evaluations."),
-    click.option("--passes", default=6, help="Passes over the patches in an epoch."),
+    click.option("--epochs", default=4, help="Evaluations."),
+    click.option("--passes", default=12, help="Passes over the patches in an epoch."),
     click.option("--batch-size", default=8, help="Patches in one step."),
     click.option("--lr", default=0.003, help="The largest learning rate."),
     click.option("--weight-decay", default=0.0001, help="AdamW's."),

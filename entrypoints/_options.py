@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from normgate.contract import parse_provenance
 from normgate.errors import SettingsError
-
-if TYPE_CHECKING:
-    from normgate.contract import Provenance
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
 Finish = Literal["auto", "train", "all"]
@@ -52,11 +48,3 @@ def choose(name: str, value: str, known: tuple[str, ...]) -> str:
 def given(options: dict[str, Any]) -> Path | None:
     """The data that a user names; None for the demonstration."""
     return Path(options["data"]) if options["data"] else None
-
-
-def provenance_beside(spec_path: Path) -> Provenance | None:
-    """What `measure` wrote beside the spec, if it did."""
-    path = spec_path.with_name("provenance.json")
-    if spec_path.name != "spec.json" or not path.exists():
-        return None
-    return parse_provenance(path.read_bytes(), str(path))

@@ -10,6 +10,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from _check import check_first
 from _plate_finish import finish
 from _plate_options import Request, parse
 from _plate_record import PlateAccount, record_parent
@@ -51,6 +52,14 @@ def train(entry: str, preset: str, options: dict[str, Any]) -> None:
     with run_entry(entry, options, {"normgate.preset": preset}) as parent:
         request = parse(preset, options)
         data = request.data or _demonstration(request.out)
+        check_first(
+            parent,
+            request.check,
+            data,
+            request.spec,
+            provenance=request.provenance,
+            out=request.out / "check",
+        )
         places = sites(read_plate_csv(data), data)
         log_table(parent.tracker, data, "training")
         models = [

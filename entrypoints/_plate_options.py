@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from _options import CONTRACTS, check_counts, finishes, given, provenance_beside
+from _options import CONTRACTS, check_counts, finishes, given
 
-from normgate.contract import read_spec
+from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.plate.settings import PRESETS, ModelSettings, Preset
@@ -46,6 +46,8 @@ class Request:
     out: Path
     finish: bool
     """Whether to bind, promote, deploy and aggregate."""
+    check: str
+    """`block`, `warn` or `off`: what a red finding of the data does."""
 
 
 def plate_options(preset: str) -> Callable[[_Command], _Command]:
@@ -76,6 +78,7 @@ def plate_options(preset: str) -> Callable[[_Command], _Command]:
         click.option("--out", default="work", help="Where everything is written."),
         click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
         click.option("--finish", default="auto", help="auto, train or all."),
+        click.option("--check", default="block", help="Of data: block, warn or off."),
     ]
 
     def decorate(command: _Command) -> _Command:
@@ -137,6 +140,7 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
         ),
         out=Path(options["out"]),
         finish=finish,
+        check=options["check"],
     )
 
 

@@ -63,7 +63,9 @@ DEPLOYMENTS: dict[
 @click.option("--models", default="", help="rescue-0ms,app or models:/app@champion.")
 @click.option("--contract", default="", help="Or: all promoted under it.")
 @click.option("--alias", default="champion", help="Alias of models named without one.")
-@click.option("--data", type=Path, required=True, help="Plate, case or acquisition CSV.")
+@click.option(
+    "--data", type=Path, required=True, help="Plate, case or acquisition CSV."
+)
 @click.option("--out", type=Path, default="work/predictions", help="Its predictions.")
 @click.option("--batch-size", default=32, help="Units in one forward pass.")
 @click.option("--workers", default=4, help="Threads that read ahead.")

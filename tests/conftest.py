@@ -9,7 +9,20 @@ import pytest
 
 pytest_plugins = ["tests.postgresql", "tests.objectstore"]
 
+MOST_PROCESSES = 4
+"""Each may hold servers of MLflow and PostgreSQL, some 2 GB in all."""
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole suite in some processes, and what somebody chose in this one.
+
+    Much of the suite waits for servers. Each file stays in one process, with servers of
+    that process's own, which a few chosen files would wait for longer than they gain.
+    """
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    return max(2, min(len(os.sched_getaffinity(0)), MOST_PROCESSES))
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from tests.attacks import (
     artifacts,
     bundles,
     database,
+    execution,
     models,
     packaging,
     promotions,
@@ -48,6 +49,7 @@ MODULES = (
     packaging,
     artifacts,
     database,
+    execution,
     accounts,
     remains,
 )

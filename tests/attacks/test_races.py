@@ -1,6 +1,6 @@
 """Clients that race each other, and servers that are killed, in hundreds of rounds.
 
-Set $NORGMATE_ROUNDS to run each race so many times.
+Set $NORMGATE_ROUNDS to run each race so many times.
 """
 
 from __future__ import annotations

@@ -50,9 +50,9 @@ def _chromium() -> str:
     pytest.skip(absent)
 
 
-# Both end with each module: other tests start event loops of their own, and there is one
-# running in this thread as long as Playwright is. Scope "package" would be the session:
-# folders of tests are no packages.
+# Both end with each module: other tests start event loops of their own, and there is
+# one running in this thread as long as Playwright is. Scope "package" would be the
+# session: folders of tests are no packages.
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,8 @@ def test_a_way_around_the_gate_is_refused(
         ("MLFLOW_ARTIFACTS_ONLY", "true"),
         ("MLFLOW_DEFAULT_ARTIFACT_ROOT", "s3://bucket"),
         ("MLFLOW_REGISTRY_STORE_URI", "sqlite:///other.db"),
+        ("MLFLOW_ENABLE_REMOTE_ASSISTANT", "true"),
+        ("MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS", "1"),
     ],
 )
 def test_a_way_around_by_a_variable_is_refused_by_its_name(

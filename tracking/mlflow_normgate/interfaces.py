@@ -81,15 +81,15 @@ def _plate(spec: Spec, card: Mapping[str, Any]) -> Interface:
 def _fusion(spec: Spec, card: Mapping[str, Any]) -> Interface:
     """Raw volumes (n, c, z, y, x) in, CT in HU; images and lesions (n, z, y, x) out."""
     channels = len(spec.channels)
-    shape = (1, channels, *FUSION_EXAMPLE)
-    ramp = np.linspace(-1000, 1500, num=int(np.prod(shape)))
+    ramp = np.rint(np.linspace(-1000, 1000, num=int(np.prod(FUSION_EXAMPLE))))
+    volume_zyx = ramp.astype(np.float32).reshape(FUSION_EXAMPLE)
     return Interface(
         signature=_signature(
             _tensor(np.float32, (-1, channels, -1, -1, -1)),
             _tensor(np.float32, (-1, -1, -1, -1), "fused"),
             _tensor(np.float32, (-1, -1, -1, -1), "lesion_probability"),
         ),
-        example=np.rint(ramp).astype(np.float32).reshape(shape),
+        example=np.stack([volume_zyx] * channels)[None],
     )
 
 

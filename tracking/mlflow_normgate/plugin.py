@@ -11,6 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
     from mlflow_normgate.store import GatedStore
@@ -19,6 +21,11 @@ SEAL = "normgate+"
 # MLflow's name for it stands in `mlflow.server`.
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 REPOSITORIES = "mlflow.store.artifact.artifact_repository_registry"
+ASSISTANT = "mlflow.server.assistant.api"
+NO_ASSISTANT = (
+    "MLflow's assistant runs commands with the rights of the server, whose registry is "
+    "gated, so this server has none. Use the assistant of another MLflow server."
+)
 
 
 def build(store_uri: str, **options: Any) -> GatedStore:
@@ -68,14 +75,36 @@ def _sealed_server() -> bool:
     return os.environ.get(DESTINATION, "").startswith(SEAL)
 
 
+def _close_assistant(api: ModuleType) -> None:
+    """Let MLflow's assistant refuse everyone, as it refuses another machine's clients.
+
+    It takes whoever comes from the server's own machine, or through a proxy there, for
+    its owner, and runs the commands that a language model of their choice tells it.
+    """
+    closed = {
+        "_is_localhost": lambda _: False,
+        "_provider_allows_remote_access": lambda _: False,
+        "_BLOCK_REMOTE_ACCESS_ERROR_MSG": NO_ASSISTANT,
+    }
+    unknown = closed.keys() - vars(api).keys()
+    if unknown:  # Another MLflow; better no server than one with an open door.
+        raise ImportError(f"{api.__name__} has no {', '.join(sorted(unknown))}")
+    vars(api).update(closed)
+
+
 def __getattr__(name: str) -> Any:
     """Give MLflow `plain_local`, and register it for paths without a scheme as well.
 
     No entry point can have the empty name of those, so it is done when MLflow loads
-    the one for `file`: then its registry is there.
+    the one for `file`: then its registry is there. So is what tells when the assistant
+    of a server is imported.
     """
     if name != "plain_local":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _sealed_server():
+        from mlflow.utils.import_hooks import register_post_import_hook
+
+        register_post_import_hook(_close_assistant, ASSISTANT)
     if REPOSITORIES in sys.modules:
         registry = sys.modules[REPOSITORIES]._artifact_repository_registry
         registry.register("", _plain_local)

@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 import click
 import mlflow.cli
 from click.core import ParameterSource
-from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.environment_variables import (
+    MLFLOW_ENABLE_REMOTE_ASSISTANT,
+    MLFLOW_ENABLE_WORKSPACES,
+    MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS,
+)
 
 from mlflow_normgate import storage
 from mlflow_normgate.storage import SCHEME
@@ -43,6 +47,12 @@ DEFAULTS = {
     "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60",
 }
 """Variables that are set unless they are set already."""
+
+OPENING = {
+    MLFLOW_ENABLE_REMOTE_ASSISTANT: "run commands on this machine through an assistant",
+    MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS: "run code of their own in the server",
+}
+"""Variables that give clients the rights of the server, and what they could do then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +156,12 @@ def _refuse_ways_around(given: click.Context, database: str) -> None:
             f"{_spelling(given, REGISTRY)} names another database than the store's; "
             "the gate needs both in one: leave it out"
         )
+    for variable, deed in OPENING.items():
+        if variable.get():
+            raise SettingsError(
+                f"{variable.name} would let clients {deed}, with its rights to the "
+                "database; leave it out"
+            )
 
 
 def _spelling(given: click.Context, key: str) -> str:

@@ -93,6 +93,18 @@ class FloatHistogram:
             )
         return FineHistogram(self._parts[:, 0].astype(np.int64), bins)
 
+    def coarse(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Values that occur, cut to their upper halves, rising, and their counts."""
+        counts = self._parts[ASCENDING, 0].astype(np.int64)
+        occurring = np.flatnonzero(counts)
+        patterns = ASCENDING[occurring].astype(np.uint32) << 16
+        values = patterns.view(np.float32).astype(np.float64) + 0.0
+        # Both zeros are one value.
+        distinct, places = np.unique(values, return_inverse=True)
+        joined = np.zeros(len(distinct), dtype=np.int64)
+        np.add.at(joined, places, counts[occurring])
+        return distinct, joined
+
     @property
     def mean(self) -> float:
         """The exact mean, rounded once.

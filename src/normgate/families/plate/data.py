@@ -23,7 +23,7 @@ import numpy as np
 from normgate.contract import spec_digest, write_atomic
 from normgate.engine.growing import GrowingArray
 from normgate.errors import CorruptImage, DataError
-from normgate.plates.read import split_page
+from normgate.plates.read import plane_digest
 from normgate.transform.histogram import IntegerHistogram
 
 if TYPE_CHECKING:
@@ -109,18 +109,10 @@ def _input_digest(loader: Loader, site: Site) -> str:
     """SHA-256 over the files of a site; `absent` stands for one that can't be read."""
     total = hashlib.sha256()
     for key in loader.keys:
-        total.update(f"{key} {_file_digest(site.planes.get(key))}\n".encode())
+        path = site.planes.get(key)
+        found = "absent" if path is None else plane_digest(path)
+        total.update(f"{key} {found}\n".encode())
     return total.hexdigest()
-
-
-def _file_digest(path: Path | None) -> str:
-    if path is None:
-        return "absent"
-    try:
-        with split_page(path)[0].open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "absent"
 
 
 def _build(
