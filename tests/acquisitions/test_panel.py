@@ -1,4 +1,4 @@
-"""Panels: planes are bound by marker, whatever they are called and wherever they are."""
+"""Panels: planes are bound by marker, whatever they are called, wherever they are."""
 
 from __future__ import annotations
 

@@ -38,8 +38,7 @@ def test_a_marker_has_one_name_in_a_spec(marker: str, name: str) -> None:
 def test_a_name_is_valid_and_its_own_name_or_is_refused(marker: str) -> None:
     try:
         name = imc.channel_name(marker)
-    except SpecError as error:
-        assert "another name in the panel" in str(error)
+    except SpecError:
         return
     assert NAME.fullmatch(name)
     assert imc.channel_name(name) == name
