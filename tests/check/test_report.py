@@ -12,7 +12,7 @@ import pytest
 from tests.check.facts import distribution
 
 from normgate.check import BLOCKED, Checked, write_report
-from normgate.check.report import metrics, text_table
+from normgate.check.report import MOST_METRICS, metrics, text_table
 from normgate.contract import read_spec
 from normgate.gate import Finding
 from normgate.gate.finding import ranked
@@ -97,6 +97,16 @@ def test_a_run_gets_finite_numbers_and_counts() -> None:
         "check.red": 1.0,
         "check.yellow": 1.0,
         "check.green": 1.0,
+    }
+
+
+def test_of_very_many_findings_a_run_gets_those_that_are_not_green() -> None:
+    calm = [found("green") for _ in range(MOST_METRICS)]
+    assert metrics(checked(*calm, found("yellow"))) == {
+        "check.data.A.yellow": 0.5,
+        "check.red": 0.0,
+        "check.yellow": 1.0,
+        "check.green": float(MOST_METRICS),
     }
 
 

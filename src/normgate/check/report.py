@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from normgate.check.checked import Checked
     from normgate.gate import Finding
 
+MOST_METRICS = 200
 JSON_NAME, HTML_NAME, FIGURE_NAME = "check.json", "check.html", "check.png"
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem;
@@ -137,11 +138,15 @@ def _list(title: str, lines: Iterable[str]) -> str:
 
 
 def metrics(checked: Checked) -> dict[str, float]:
-    """Findings as metrics of a run, and how many there are of each level."""
+    """Findings as metrics of a run, and how many there are of each level.
+
+    Where there are more than a page of a run can show, green ones are left out.
+    """
+    many = len(checked.findings) > MOST_METRICS
     found = {
         f"check.{one.name}": one.value
         for one in checked.findings
-        if math.isfinite(one.value)
+        if math.isfinite(one.value) and not (many and one.level == "green")
     }
     counts = checked.counts.items()
     return found | {f"check.{level}": float(count) for level, count in counts}
