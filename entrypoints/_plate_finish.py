@@ -6,16 +6,14 @@ child run of its own.
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from typing import TYPE_CHECKING
 
-from _plate_options import CONTRACTS
+from _options import CONTRACTS
+from _training import job_name, promoted
 
 from mlflow_normgate.deployment import log_deployment, log_inputs, resolve_all
-from mlflow_normgate.registry import bind_contract, bound_contract, promote
+from mlflow_normgate.registry import CHAMPION
 from mlflow_normgate.runs import child_run
-from normgate.contract import read_contract, short_digest
 from normgate.deploy import DeploySettings, deploy, prepare
 from normgate.plates.gather import read_predictions
 from normgate.plates.report import headline, markdown, write_report
@@ -25,14 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from _plate import Trained
     from _plate_options import Request
+    from _training import Trained
 
     from mlflow_normgate.registry import Promoted
     from mlflow_normgate.runs import Run
-
-_logger = logging.getLogger(__name__)
-ALIAS = "champion"
 
 
 def finish(
@@ -46,17 +41,11 @@ def finish(
     Raises:
         PromotionRefused: The gate refused a model, with every reason.
     """
-    contract = read_contract(CONTRACTS / request.preset.contract)
-    lines = []
-    for model in models:
-        if bound_contract(model.name) is None:
-            bind_contract(model.name, contract, f"default of {request.preset.name}")
-        promote(model.name, model.version, ALIAS)
-        lines.append(f"{model.name} version {model.version}: promoted to {ALIAS}")
-        _logger.info("%s", lines[-1])
-    promoted = resolve_all([f"{model.name}@{ALIAS}" for model in models])
-    folder = request.out / "predictions" / _job(promoted, data)
-    lines.append(_deploy(parent, request, data, promoted, folder))
+    contract = CONTRACTS / request.preset.contract
+    lines = promoted(models, contract, request.preset.name)
+    models_in_use = resolve_all([f"{model.name}@{CHAMPION}" for model in models])
+    folder = request.out / "predictions" / job_name(models_in_use, data)
+    lines.append(_deploy(parent, request, data, models_in_use, folder))
     return lines + _aggregate(parent, folder, request.out / "results" / folder.name)
 
 
@@ -64,15 +53,15 @@ def _deploy(
     parent: Run,
     request: Request,
     data: Path,
-    promoted: Sequence[Promoted],
+    models: Sequence[Promoted],
     folder: Path,
 ) -> str:
     settings = DeploySettings(data=data, out=folder, device=request.fit.device)
     with child_run(parent, "deploy", folder.name) as child:
-        ready, places = prepare(promoted, data, settings.device)
+        ready, places = prepare(models, data, settings.device)
         report = deploy(ready, places, settings)
         if not child.finished:
-            log_inputs(child, promoted, data)
+            log_inputs(child, models, data)
             log_deployment(child, folder, report.metrics(), report.sentence())
     return f"{report.sentence()} ({folder})"
 
@@ -96,9 +85,3 @@ def _aggregate(parent: Run, predictions: Path, out: Path) -> list[str]:
         for one in analyses
     ]
     return [*lines, f"read {out / 'summary.md'}; plates and treatments: {figures}"]
-
-
-def _job(promoted: Sequence[Promoted], data: Path) -> str:
-    """A folder's name for these models on this table."""
-    text = "".join(sorted(one.manifest_digest for one in promoted))
-    return short_digest(hashlib.sha256(text.encode() + data.read_bytes()).hexdigest())

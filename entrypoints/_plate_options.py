@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from _options import CONTRACTS, check_counts, finishes, given
 
-from normgate.contract import parse_provenance, read_spec
+from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.plate.settings import PRESETS, ModelSettings, Preset
@@ -22,8 +23,6 @@ from normgate.plates.parameters import whole_numbers, words
 if TYPE_CHECKING:
     from normgate.contract import Provenance, Spec
 
-CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
-Finish = Literal["auto", "train", "all"]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -47,6 +46,8 @@ class Request:
     out: Path
     finish: bool
     """Whether to bind, promote, deploy and aggregate."""
+    check: str
+    """`block`, `warn` or `off`: what a red finding of the data does."""
 
 
 def plate_options(preset: str) -> Callable[[_Command], _Command]:
@@ -77,6 +78,7 @@ def plate_options(preset: str) -> Callable[[_Command], _Command]:
         click.option("--out", default="work", help="Where everything is written."),
         click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
         click.option("--finish", default="auto", help="auto, train or all."),
+        click.option("--check", default="block", help="Of data: block, warn or off."),
     ]
 
     def decorate(command: _Command) -> _Command:
@@ -100,12 +102,8 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
         SpecError: The spec is absent or not valid.
     """
     preset = _preset(PRESETS[preset_name], options["classes"])
-    finish: str = options["finish"]
-    if finish not in get_args(Finish):
-        raise SettingsError(f"finish is {finish!r}, expected auto, train or all")
-    for name, low, high in (("replicates", 1, 1000), ("folds", 3, 100)):
-        if not low <= options[name] <= high:
-            raise SettingsError(f"{name} is {options[name]}, expected {low} to {high}")
+    finish = finishes(options)
+    check_counts(options)
     kind = options["geometry"]
     spec_path = Path(options["spec"] or CONTRACTS / "specs" / preset.spec)
     times = whole_numbers("timepoints", options.get("timepoints", ""))
@@ -115,9 +113,9 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
         )
     return Request(
         preset=preset,
-        data=Path(options["data"]) if options["data"] else None,
+        data=given(options),
         spec=read_spec(spec_path),
-        provenance=_provenance(spec_path),
+        provenance=provenance_beside(spec_path),
         geometry=Geometry(
             kind=kind,
             window=None if kind == "site" else options["window"],
@@ -141,7 +139,8 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
             device=options["device"],
         ),
         out=Path(options["out"]),
-        finish=finish == "all" or (finish == "auto" and not options["data"]),
+        finish=finish,
+        check=options["check"],
     )
 
 
@@ -154,11 +153,3 @@ def _preset(preset: Preset, classes: str) -> Preset:
             f"classes is {classes!r}, expected two names, negative before positive"
         )
     return replace(preset, classes=(names[0], names[1]))
-
-
-def _provenance(spec_path: Path) -> Provenance | None:
-    """What `measure` wrote beside the spec, if it did."""
-    path = spec_path.with_name("provenance.json")
-    if spec_path.name != "spec.json" or not path.exists():
-        return None
-    return parse_provenance(path.read_bytes(), str(path))

@@ -1,4 +1,4 @@
-"""What a plate training logs, so that two runs compare well in the MLflow UI.
+"""What a plate training logs beside what every training does: its own pictures.
 
 Pictures lie at the root of a run's artifacts and have the same names in every run: the
 UI shows only such files side by side.
@@ -7,34 +7,25 @@ UI shows only such files side by side.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlflow_normgate.datasets import log_plate_csv
-from normgate.contract import short_digest, spec_digest, to_json, write_atomic
+from _training import close
+
+from normgate.engine.record import metric_table
 from normgate.families.plate import figures
-from normgate.families.plate.assemble import FAMILY, held_out
-from normgate.families.plate.record import (
-    flat_params,
-    geometry_params,
-    metric_table,
-    spec_params,
-    spec_table,
-    vital_lines,
-)
-from normgate.gate.vitals import LEVELS
+from normgate.families.plate.assemble import held_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from _plate import Trained
     from _plate_options import Request
+    from _training import Trained
 
     from mlflow_normgate.runs import Run
-    from normgate.engine.card import Card
-    from normgate.engine.settings import FitSettings
-    from normgate.families.plate.assemble import Origin
-    from normgate.families.plate.member import Member, Plan
+    from normgate.engine.member import Member
+    from normgate.families.plate.plan import Plan
     from normgate.tracker import Tracker
 
 _logger = logging.getLogger(__name__)
@@ -48,99 +39,60 @@ _HEADLINES = (
 )
 
 
-def record_tags(
-    request: Request, plan: Plan, origin: Origin, replicate: int
-) -> dict[str, str]:
-    """The marks of a child."""
-    time = origin.timepoint_ms
-    return {
-        "normgate.family": FAMILY,
-        "normgate.preset": request.preset.name,
-        "normgate.model": plan.name,
-        "normgate.replicate": str(replicate),
-        "normgate.timepoint_ms": "all" if time is None else str(time),
-        "normgate.spec_digest": spec_digest(plan.spec),
-        "normgate.spec": short_digest(spec_digest(plan.spec)),
-        "normgate.applied_fingerprint": origin.applied_fingerprint,
-    }
+@dataclass(frozen=True, slots=True)
+class PlateAccount:
+    """Implements `_training.Account`."""
 
+    plan: Plan
 
-def record_begin(
-    tracker: Tracker,
-    request: Request,
-    data: Path,
-    plan: Plan,
-    settings: FitSettings,
-    folder: Path,
-) -> None:
-    """Settings, data and normalization, before the first step."""
-    tracker.params(
-        {
-            **flat_params("fit", settings),
-            **flat_params("model", plan.model),
-            **geometry_params(request.geometry),
-            **spec_params(plan.spec),
-            "folds": plan.folds,
-            "classes": ",".join(plan.classes),
-            "augmentation": "D4",
-            "units": len(plan.units.labels),
-            "quarantined": len(plan.units.quarantined),
+    def pictures(self, tracker: Tracker, folder: Path, prefix: str = "") -> None:
+        """Intensities before and after, and units of each class."""
+        histogram = folder / f"{prefix}histograms.png"
+        units = folder / f"{prefix}units.png"
+        figures.histograms(histogram, self.plan.spec, self.plan.units)
+        figures.montage(units, self.plan.units, self.plan.classes)
+        tracker.artifact(histogram)
+        tracker.artifact(units)
+        tracker.image(units, f"{prefix}units", step=0)
+
+    def results(self, tracker: Tracker, member: Member, folder: Path) -> None:
+        """Curves of the training, ROC and calibration of the test split."""
+        curves, roc = folder / "curves.png", folder / "roc_calibration.png"
+        figures.curves(curves, member.history)
+        self._roc(roc, [member])
+        for path in (curves, roc):
+            tracker.artifact(path)
+
+    def model(self, tracker: Tracker, members: Sequence[Member], folder: Path) -> None:
+        """ROC and calibration of all replicates."""
+        roc = folder / f"{self.plan.name}_roc_calibration.png"
+        self._roc(roc, members)
+        tracker.artifact(roc)
+
+    def words(self, member: Member) -> str:
+        """Wells of each split, and the headline figures."""
+        card = member.card
+        figures_of = {name: card.metrics[name] for name in _HEADLINES}
+        return (
+            f"{len(card.train_groups)} wells trained, "
+            f"{len(card.validation_groups)} validated, "
+            f"{len(card.test_groups)} tested.\n\n"
+            f"{metric_table({'held-out wells': figures_of})}"
+        )
+
+    def line(self, member: Member) -> str:
+        """AUROC and temperature."""
+        return (
+            f"test AUROC {member.card.metrics['test_auroc']:.3f} by well split, "
+            f"temperature {member.card.temperature:.2f}"
+        )
+
+    def _roc(self, path: Path, members: Sequence[Member]) -> None:
+        curves = {
+            f"replicate {one.card.replicate + 1}": held_out(self.plan, [one])
+            for one in members
         }
-    )
-    log_plate_csv(tracker, data, "training")
-    _normalization(tracker, request, plan, folder)
-    _quarantine(tracker, plan, folder)
-    tracker.note(f"{plan.name}, training.\n\n{spec_table(plan.spec)}")
-
-
-def record_end(tracker: Tracker, plan: Plan, member: Member, folder: Path) -> None:
-    """Results, once a replicate is fitted."""
-    epochs = len(member.history)
-    tracker.metrics(member.card.metrics, step=epochs)
-    vitals = {f"vital.{vital.name}": vital.value for vital in member.vitals}
-    tracker.metrics(vitals, step=epochs)
-    worst = max((vital.level for vital in member.vitals), key=LEVELS.index)
-    tracker.tags({"normgate.vitals": worst})
-    curves, roc = folder / "curves.png", folder / "roc_calibration.png"
-    figures.curves(curves, member.history)
-    name = f"replicate {member.card.replicate + 1}"
-    figures.roc_and_calibration(roc, {name: held_out(plan, [member])}, plan.classes[-1])
-    for path in (curves, roc):
-        tracker.artifact(path)
-    headline = {name: member.card.metrics[name] for name in _HEADLINES}
-    tracker.note(
-        f"**{plan.name}**, replicate {member.card.replicate + 1}, seed "
-        f"{member.card.seed}. {len(member.card.train_groups)} wells trained, "
-        f"{len(member.card.validation_groups)} validated, "
-        f"{len(member.card.test_groups)} tested.\n\n"
-        f"{metric_table({'held-out wells': headline})}\n\n"
-        f"{vital_lines(member.vitals)}\n\n{spec_table(plan.spec)}"
-    )
-
-
-def record_model(
-    parent: Run, request: Request, plan: Plan, members: Sequence[Member], card: Card
-) -> None:
-    """A model's headline figures on the parent, where the UI shows them at once."""
-    tracker = parent.tracker
-    tracker.metrics({f"{plan.name}.{key}": v for key, v in card.metrics.items()}, 0)
-    tracker.params(spec_params(plan.spec))
-    tracker.tags(
-        {
-            "normgate.family": FAMILY,
-            "normgate.spec_digest": card.spec_digest,
-            "normgate.spec": short_digest(card.spec_digest),
-        }
-    )
-    folder = request.out / "figures" / plan.name
-    _normalization(tracker, request, plan, folder, f"{plan.name}_")
-    roc = folder / f"{plan.name}_roc_calibration.png"
-    of_members = {
-        f"replicate {member.card.replicate + 1}": held_out(plan, [member])
-        for member in members
-    }
-    figures.roc_and_calibration(roc, of_members, plan.classes[-1])
-    tracker.artifact(roc)
+        figures.roc_and_calibration(path, curves, self.plan.classes[-1])
 
 
 def record_parent(
@@ -157,12 +109,7 @@ def record_parent(
         }
     )
     lines = [_sentence(model) for model in models]
-    lines += closing
-    listed = "\n".join(f"- {line}" for line in lines)
-    parent.tracker.note(f"{table}\n\n{listed}\n\n{spec_table(request.spec)}")
-    _logger.info("Done.")
-    for line in lines:
-        _logger.info("  %s", line)
+    close(parent, table, request.spec, [*lines, *closing])
     _logger.info("  figures of the training: %s", request.out / "figures")
 
 
@@ -173,29 +120,3 @@ def _sentence(model: Trained) -> str:
         f"{model.name} version {model.version}: AUROC {metrics['test_auroc']:.3f}"
         f"{spread} of {count} replicates on wells that each had not seen"
     )
-
-
-def _normalization(
-    tracker: Tracker, request: Request, plan: Plan, folder: Path, prefix: str = ""
-) -> None:
-    """Spec, provenance, intensities before and after, and units as pictures."""
-    spec, origin = folder / "spec.json", folder / "provenance.json"
-    write_atomic(spec, to_json(plan.spec))
-    tracker.artifact(spec, "normalization")
-    if request.provenance is not None:
-        write_atomic(origin, to_json(request.provenance))
-        tracker.artifact(origin, "normalization")
-    histogram = folder / f"{prefix}histograms.png"
-    units = folder / f"{prefix}units.png"
-    figures.histograms(histogram, plan.spec, plan.units)
-    figures.montage(units, plan.units, plan.classes)
-    tracker.artifact(histogram)
-    tracker.artifact(units)
-    tracker.image(units, f"{prefix}units", step=0)
-
-
-def _quarantine(tracker: Tracker, plan: Plan, folder: Path) -> None:
-    if plan.units.quarantined:
-        path = folder / "quarantine.txt"
-        write_atomic(path, ("\n".join(plan.units.quarantined) + "\n").encode())
-        tracker.artifact(path, "data")

@@ -8,10 +8,11 @@ from typing import get_args
 
 import click
 
-from mlflow_normgate.datasets import log_plate_csv
+from mlflow_normgate.datasets import log_table
 from mlflow_normgate.entry import run_entry
-from normgate.plates.index import IndexSettings, Layout, index
-from normgate.plates.parameters import whole_numbers
+from normgate.plates.index import IndexSettings, index
+from normgate.plates.layouts import Layout
+from normgate.plates.parameters import whole_numbers, words
 from normgate.plates.progress import LoggedProgress
 from normgate.plates.schema import markers
 
@@ -23,12 +24,13 @@ logger = logging.getLogger(__name__)
 @click.option("--out", type=Path, default="work/plates.csv", help="The CSV to write.")
 @click.option("--layout", type=click.Choice(get_args(Layout)), default="auto")
 @click.option("--pattern", default="", help="A regular expression with named groups.")
-@click.option("--masks", default="", help="The same for files that show the cells.")
+@click.option("--masks", default="", help="The same for cells, or a label image.")
 @click.option("--platemap", default="", help="A CSV of wells and what they hold.")
 @click.option("--column-rule", "--column_rule", default="", help="1-2=WT,3-4=APP")
 @click.option("--plate", default="", help="The plate's name, where no file tells it.")
-@click.option("--z", default="", help="ImageXpress: projection, or one Z step.")
-@click.option("--timepoints", default="", help="ImageXpress: milliseconds, 0,10000.")
+@click.option("--z", default="", help="One Z step, or projection (ImageXpress).")
+@click.option("--timepoints", default="", help="Their milliseconds: 0,10000.")
+@click.option("--channels", default="", help="OME-Zarr without channel names: theirs.")
 def main(
     images: Path,
     out: Path,
@@ -40,6 +42,7 @@ def main(
     plate: str,
     z: str,
     timepoints: str,
+    channels: str,
 ) -> None:
     """Index a folder of images into a plate CSV."""
     with run_entry("index", click.get_current_context().params) as run:
@@ -54,11 +57,12 @@ def main(
             plate=plate,
             z=z,
             timepoints_ms=whole_numbers("timepoints", timepoints),
+            channels=words(channels),
         )
         indexed = index(settings, LoggedProgress("indexed", "files"))
         for finding in indexed.findings:
             logger.warning("%s", finding.sentence)
-        log_plate_csv(run.tracker, out, "index")
+        log_table(run.tracker, out, "index")
         run.tracker.artifact(out, "plates")
         run.tracker.metrics(indexed.figures, 0)
         run.tracker.note(indexed.note)

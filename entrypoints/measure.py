@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from mlflow_normgate.datasets import log_plate_csv
+from mlflow_normgate.datasets import log_table
 from mlflow_normgate.entry import run_entry
 from normgate.plates.measure import MeasureSettings, Then, imported, measure
 from normgate.plates.measured import write_measured, write_spec
@@ -65,7 +65,7 @@ def main(
             workers=workers,
         )
         frame = read_plate_csv(data)
-        log_plate_csv(run.tracker, data, "measure")
+        log_table(run.tracker, data, "measure")
         if from_percentiles:
             found = imported(Path(from_percentiles), frame, data, settings)
             report = write_spec(*found, out)

@@ -12,7 +12,7 @@ from tests.tracking.bundle_files import RIGHT, WRONG
 
 from mlflow_normgate.runs import Place, parent_run
 from normgate.contract import spec_digest
-from normgate.families.plate.record import spec_params, spec_table
+from normgate.engine.record import spec_params, spec_table
 
 if TYPE_CHECKING:
     from pathlib import Path

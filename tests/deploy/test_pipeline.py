@@ -25,7 +25,7 @@ from normgate.deploy.pipeline import deploy
 from normgate.deploy.quarantine import read_quarantine
 from normgate.deploy.settings import DeploySettings
 from normgate.errors import DataError, DigestMismatch, Interrupted, SettingsError
-from normgate.plates import planes
+from normgate.plates import tiff
 from normgate.plates.load import Site, sites
 from normgate.plates.schema import read_plate_csv
 
@@ -132,14 +132,14 @@ def test_each_image_is_read_once_for_all_models(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: Counter[str] = Counter()
-    lock, real = threading.Lock(), planes.read_bytes
+    lock, real = threading.Lock(), tiff.read_bytes
 
     def counted(path: Path, **more: Any) -> bytes:
         with lock:
             reads[str(path)] += 1
         return real(path, **more)
 
-    monkeypatch.setattr(planes, "read_bytes", counted)
+    monkeypatch.setattr(tiff, "read_bytes", counted)
     run(data, tmp_path / "out")
     assert len(reads) == 10 * 4
     assert set(reads.values()) == {1}

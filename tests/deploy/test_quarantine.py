@@ -8,12 +8,12 @@ import pytest
 
 from normgate.deploy.quarantine import (
     Quarantined,
-    file_state,
     is_current,
     read_quarantine,
     write_quarantine,
 )
 from normgate.errors import DataError
+from normgate.plates.read import plane_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def record(path: Path | str, shard: int = 0) -> Quarantined:
         timepoint_ms="0",
         path=str(path),
         models="a b",
-        state=file_state(str(path)),
+        state=plane_state(str(path)),
         reason='a "quoted", comma\nand a new line',
     )
 

@@ -15,9 +15,9 @@ from tests.engine import bundles
 
 from normgate.engine import manifest
 from normgate.engine.card import parse_card
-from normgate.engine.ensemble import softmax
 from normgate.errors import BundleError
 from normgate.families import open_bundle
+from normgate.families.plate.probabilities import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,10 @@ def test_scores_are_mean_logits_and_tempered_probabilities(folder: Path) -> None
     ensemble = open_bundle(folder).ensemble
     rng = np.random.default_rng(0)
     raw = rng.integers(0, 12000, (3, 3, 50, 41)).astype(np.uint16)
-    logits, p = ensemble.score(raw)
+    found = ensemble.predict(raw)
+    logits, p = found["logits"], found["probabilities"]
     with torch.inference_mode():
-        each = ensemble(torch.from_numpy(raw)).numpy()
+        each = ensemble(torch.from_numpy(raw))["logits"].numpy()
     assert each.shape == (2, 3, 2)
     assert np.allclose(logits, each.mean(axis=0))
     expected = softmax((each[0] / 1.0 + each[1] / 2.0) / 2)
@@ -118,6 +119,19 @@ def weights_lost_metadata(folder: Path) -> None:
     close_again(folder)
 
 
+def older_golden(folder: Path) -> None:
+    path = folder / "golden.safetensors"
+    save_file(load_file(path), path, metadata={"format": "normgate.golden/1"})
+    close_again(folder)
+
+
+def golden_lost_an_output(folder: Path) -> None:
+    path = folder / "golden.safetensors"
+    about = {"format": "normgate.golden/2"}
+    save_file({"raw": load_file(path)["raw"]}, path, metadata=about)
+    close_again(folder)
+
+
 def linked(folder: Path) -> None:
     (folder / "card.json").rename(folder.parent / "card.json")
     (folder / "card.json").symlink_to(folder.parent / "card.json")
@@ -137,7 +151,9 @@ def linked(folder: Path) -> None:
         (other_spec_and_card, "was trained with spec_digest"),
         (weights_lost_metadata, "was trained with format None"),
         (fingerprint_everywhere, "what was declared was not what was applied"),
-        (weights_altered, "the golden counts give other logits"),
+        (older_golden, "is not of format normgate.golden/2"),
+        (golden_lost_an_output, "but the members give logits"),
+        (weights_altered, "the golden input gives other logits"),
         (card_with(family="imc"), "names family 'imc'"),
         (card_with(surprise=1), "missing or unknown fields: surprise"),
         (card_with(format="normgate.card/2"), "its format is not"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tests.engine.toy import Toy, settings, weights
 from normgate.engine import checkpoint, loop
 from normgate.engine.loop import fit, fit_identity
 from normgate.errors import DataError, Interrupted, SettingsError
+from normgate.gate import Vital
 from normgate.tracker import NullTracker
 
 if TYPE_CHECKING:
@@ -211,3 +213,25 @@ def test_the_device_may_change_between_attempts() -> None:
 
 def test_the_loop_does_not_know_any_family() -> None:
     assert "families" not in Path(loop.__file__).read_text()
+
+
+def test_a_red_vital_ends_a_training_from_the_epoch_that_was_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sign = Vital(
+        name="toy",
+        value=0.0,
+        threshold=1.0,
+        basis="judgement",
+        level="red",
+        sentence="It is dead.",
+    )
+    never = fit(Toy(signs=(sign,)), settings(), NullTracker(), tmp_path / "never")
+    asked = settings(stop_on_red=4)
+    found = fit(Toy(signs=(sign,)), asked, NullTracker(), tmp_path / "asked")
+    green = replace(sign, level="green")
+    well = fit(Toy(signs=(green,)), asked, NullTracker(), tmp_path / "well")
+    assert (never.epochs, found.epochs, well.epochs) == (6, 4, 6)
+    assert "toy: ends at epoch 4: It is dead." in caplog.text
+    again = fit(Toy(signs=(sign,)), asked, NullTracker(), tmp_path / "asked")
+    assert again.epochs == 4

@@ -39,6 +39,7 @@ class Toy:
     evaluations: list[float] = field(default_factory=list)
     poison_at: int | None = None
     step: int = 0
+    signs: tuple[Vital, ...] = ()
 
     def __post_init__(self) -> None:
         with torch.random.fork_rng():
@@ -70,6 +71,9 @@ class Toy:
 
     def vitals(self) -> tuple[Vital, ...]:
         return ()
+
+    def alarms(self) -> tuple[Vital, ...]:
+        return self.signs
 
 
 def settings(epochs: int = 6, **changed: object) -> FitSettings:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from normgate.errors import DataError, SettingsError
-from normgate.plates.demo import DRUGS, DemoSettings, fate_of, write_demo
+from normgate.plates.demo import DemoSettings, write_demo
+from normgate.plates.fates import DRUGS, fate_of
 from normgate.plates.read import read_image
 from normgate.plates.schema import read_plate_csv
 

@@ -16,7 +16,7 @@ from mlflow_normgate import reserved
 from mlflow_normgate.bundles import SCORING, log_bundle
 from mlflow_normgate.modelfiles import directory_digest, model_files
 from normgate.contract import spec_digest, to_json
-from normgate.errors import BundleError, TrackingError
+from normgate.errors import BundleError, DataError, TrackingError
 from normgate.families import open_bundle
 
 if TYPE_CHECKING:
@@ -105,9 +105,8 @@ def test_what_is_loaded_predicts_from_raw_counts(
     model = mlflow.pyfunc.load_model(f"models:/{registered.model_id}")
     raw = np.random.default_rng(0).integers(900, 9000, (5, 3, 24, 24)).astype("uint16")
     found = model.predict(raw)
-    logits, probabilities = open_bundle(bundle).ensemble.score(raw)
-    assert np.array_equal(found["logits"], logits)
-    assert np.array_equal(found["probabilities"], probabilities)
+    for name, expected in open_bundle(bundle).predict(raw).items():
+        assert np.array_equal(found[name], expected)
     assert found["probabilities"].sum(axis=1) == pytest.approx(1)
 
 
@@ -144,12 +143,10 @@ def test_what_is_not_raw_counts_is_refused(
     assert caught.value.get_http_status_code() == 400
 
 
-def test_scoring_itself_names_the_channels_it_takes() -> None:
-    from mlflow_normgate.scoring import raw_counts
-
+def test_the_bundle_itself_names_the_channels_it_takes(bundle: Path) -> None:
     floats = np.zeros((1, 3, 8, 8), np.float32)
-    with pytest.raises(MlflowException, match="RFP1, HALO, HALO_MASKED, found float32"):
-        raw_counts(floats, RIGHT.names)
+    with pytest.raises(DataError, match="RFP1, HALO, HALO_MASKED, found float32"):
+        open_bundle(bundle).predict(floats)
 
 
 def test_a_tampered_bundle_is_not_served(
@@ -167,9 +164,14 @@ def test_a_folder_that_is_no_bundle_is_not_logged(tmp_path: Path, run_id: str) -
     (tmp_path / "spec.json").write_bytes(to_json(RIGHT))
     with pytest.raises(BundleError, match="no readable card"):
         log_bundle(tmp_path, run_id=run_id, registered_name="x")
-    (tmp_path / "card.json").write_text("{}")
-    with pytest.raises(BundleError, match="names no classes"):
-        log_bundle(tmp_path, run_id=run_id, registered_name="x")
+    for card, sentence in (
+        ("[]", "is no object"),
+        ("{}", "names family None"),
+        ('{"family": "plate"}', "names no classes"),
+    ):
+        (tmp_path / "card.json").write_text(card)
+        with pytest.raises(BundleError, match=sentence):
+            log_bundle(tmp_path, run_id=run_id, registered_name="x")
 
 
 def test_a_run_that_does_not_exist_is_told(client: MlflowClient, bundle: Path) -> None:

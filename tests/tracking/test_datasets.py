@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlflow_normgate.datasets import file_digest, log_plate_csv
+from mlflow_normgate.datasets import file_digest, log_table
 from mlflow_normgate.runs import Place, parent_run
 from mlflow_normgate.tracker import MlflowTracker
 from normgate.errors import DataError
@@ -28,7 +28,7 @@ def test_a_plate_table_is_logged_under_its_whole_digest(
     with parent_run(place, "train", "a" * 64) as run:
         assert isinstance(run.tracker, MlflowTracker)
         for _ in range(2):
-            assert log_plate_csv(run.tracker, path, "training") == whole
+            assert log_table(run.tracker, path, "training") == whole
     logged = run.client.get_run(run.run_id)
     (given,) = logged.inputs.dataset_inputs
     assert (given.dataset.name, given.dataset.digest) == ("plates", whole[:36])

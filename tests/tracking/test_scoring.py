@@ -30,8 +30,9 @@ from tests.tracking.conftest import clean_environment
 from mlflow_normgate import reserved
 from mlflow_normgate.bundles import log_bundle
 from mlflow_normgate.registry import bind_contract, promote, resolve
-from mlflow_normgate.scoring import NORMALIZED_MAXIMUM, raw_counts
-from normgate.errors import PromotionRefused
+from normgate.errors import DataError, PromotionRefused
+from normgate.families import open_bundle
+from normgate.families.plate.bundled import NORMALIZED_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,10 +63,14 @@ def post(url: str, body: dict[str, object]) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_darkest_raw_batch_is_told_from_a_normalized_one() -> None:
-    dark = np.zeros((1, 3, 4, 4), np.uint16)
+def test_darkest_raw_batch_is_told_from_a_normalized_one(tmp_path: Path) -> None:
+    bundle = open_bundle(trained_bundle(tmp_path / "bundle"))
+    dark = np.zeros((1, 3, 8, 8), np.uint16)
     dark[0, 0, 0, 0] = NORMALIZED_MAXIMUM + 1
-    assert raw_counts(dark, RIGHT.names) is dark
+    assert bundle.predict(dark)["probabilities"].shape == (1, 2)
+    dark[0, 0, 0, 0] = NORMALIZED_MAXIMUM
+    with pytest.raises(DataError, match="so it looks normalized already"):
+        bundle.predict(dark)
 
 
 @pytest.mark.slow

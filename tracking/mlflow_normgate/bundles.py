@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
-import numpy as np
 from mlflow.environment_variables import MLFLOW_LOG_UV_FILES
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import ColSpec, Schema, TensorSpec
+from mlflow.models import Model
 
+from mlflow_normgate.interfaces import interface_of
 from mlflow_normgate.reserved import BUNDLE
 from normgate.contract import read_spec, spec_digest
 from normgate.errors import BundleError, TrackingError
@@ -30,12 +29,8 @@ from normgate.errors import BundleError, TrackingError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from normgate.contract import Spec
-
 PYTHON_CACHE = "__pycache__"
 SCORING = Path(__file__).with_name("scoring.py")
-EXAMPLE_SHAPE = (2, 32, 32)
-"""Crops, and their height and width in pixels, of the logged input example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +64,11 @@ def log_bundle(
         The registered model, the new version and the logged model.
 
     Raises:
-        BundleError: If the folder holds no spec or card.
+        BundleError: If the folder holds no spec or card, or one that can't be served.
         TrackingError: If the tracking server or registry does not take it.
     """
     spec, card = read_spec(bundle / "spec.json"), _card(bundle)
+    interface = interface_of(spec, card)
     marks = {**(tags or {}), BUNDLE: "1"}
     try:
         with _named_bundle(bundle) as folder, _no_uv_project():
@@ -84,8 +80,8 @@ def log_bundle(
                 run_id=run_id,
                 python_model=str(SCORING),
                 artifacts={"bundle": str(folder)},
-                signature=signature(spec, card),
-                input_example=input_example(spec),
+                signature=interface.signature,
+                input_example=interface.example,
                 pip_requirements=[f"normgate[train]=={installed_version('normgate')}"],
                 metadata={
                     "normgate.spec_digest": spec_digest(spec),
@@ -100,25 +96,6 @@ def log_bundle(
             f"{error.message}"
         ) from error
     return Registered(name=registered_name, version=version, model_id=model.model_id)
-
-
-def signature(spec: Spec, card: Mapping[str, Any]) -> ModelSignature:
-    """Raw uint16 counts (N, C, H, W) in; logits and probabilities (N, K) out."""
-    classes = len(card["classes"])
-    raw = TensorSpec(np.dtype(np.uint16), (-1, len(spec.channels), -1, -1))
-    outputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(np.dtype(np.float32), (-1, classes), "logits"),
-        TensorSpec(np.dtype(np.float64), (-1, classes), "probabilities"),
-    ]
-    return ModelSignature(inputs=Schema([raw]), outputs=Schema(outputs))
-
-
-def input_example(spec: Spec) -> np.ndarray:
-    """A small ramp of raw counts with one plane per channel: (2, C, 32, 32)."""
-    count, height, width = EXAMPLE_SHAPE
-    shape = (count, len(spec.channels), height, width)
-    ramp = np.linspace(200, 12000, num=int(np.prod(shape)))
-    return ramp.astype(np.uint16).reshape(shape)
 
 
 class _WithoutCache:
@@ -143,8 +120,8 @@ def _card(bundle: Path) -> dict[str, Any]:
         raise BundleError(
             f"{path}: no readable card ({error}); write the bundle again"
         ) from error
-    if not isinstance(card, dict) or not card.get("classes"):
-        raise BundleError(f"{path}: the card names no classes; write the bundle again")
+    if not isinstance(card, dict):
+        raise BundleError(f"{path}: the card is no object; write the bundle again")
     return card
 
 

@@ -1,4 +1,4 @@
-"""Plate tables as MLflow data sets, under their whole SHA-256.
+"""Tables of plates and cases as MLflow data sets, under their whole SHA-256.
 
 MLflow keeps 36 characters of a digest: its field has the beginning, tag
 `normgate.sha256` of the input the whole, and so has a tag of the run.
@@ -36,12 +36,12 @@ def file_digest(path: Path) -> str:
         raise DataError(f"{path} can't be read: {error}") from error
 
 
-def log_plate_csv(tracker: Tracker, path: Path, context: str) -> str:
-    """Log a plate table as an input of a run.
+def log_table(tracker: Tracker, path: Path, context: str) -> str:
+    """Log a table of plates or cases as an input of a run.
 
     Args:
         tracker: The run's tracker; only MLflow's keeps data sets.
-        path: The plate CSV.
+        path: The CSV.
         context: What the run uses it for: `training`, `deploy`, ...
 
     Returns:

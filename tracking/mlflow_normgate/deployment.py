@@ -13,7 +13,7 @@ from mlflow.entities import LoggedModelInput
 from mlflow.exceptions import MlflowException
 
 from mlflow_normgate import reserved
-from mlflow_normgate.datasets import log_plate_csv
+from mlflow_normgate.datasets import log_table
 from mlflow_normgate.registry import models_under_contract, resolve
 from normgate.errors import SettingsError
 
@@ -67,7 +67,7 @@ def log_inputs(run: Run, promoted: Sequence[Promoted], data: Path) -> None:
     Raises:
         DataError: If the CSV can't be read.
     """
-    log_plate_csv(run.tracker, data, "deploy")
+    log_table(run.tracker, data, "deploy")
     for one in promoted:
         run.tracker.params(
             {

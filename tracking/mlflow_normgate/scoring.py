@@ -1,12 +1,14 @@
 """Models from code: MLflow copies this file beside a bundle and serves by it.
 
 `mlflow.pyfunc.load_model` and `mlflow models serve` run it where normgate[train] is
-installed. It takes raw counts only, for normalization is inside; it refuses what looks
-normalized, because MLflow's JSON scoring casts 1.5 to 1 without a word.
+installed. It takes raw input only, for normalization is inside; the bundle's family
+refuses what looks normalized, because MLflow's JSON scoring casts 1.5 to 1 without a
+word.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,7 @@ from numpy.typing import NDArray  # noqa: TC002 - MLflow evaluates annotations
 from normgate.errors import NormgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-NORMALIZED_MAXIMUM = 16
-"""Counts: no camera gives a whole batch this dark, and normalized values stay below."""
+    from collections.abc import Iterator
 
 
 class BundleModel(PythonModel):
@@ -38,12 +37,8 @@ class BundleModel(PythonModel):
         # Logging a model runs this file too, and should not wait for torch.
         from normgate.families import open_bundle
 
-        try:
-            bundle = open_bundle(Path(context.artifacts["bundle"]))
-        except NormgateError as error:
-            raise _refusal(str(error)) from error
-        self.score = bundle.ensemble.score
-        self.channels = bundle.spec.names
+        with _told():
+            self.bundle = open_bundle(Path(context.artifacts["bundle"]))
 
     def predict(
         self,
@@ -51,54 +46,30 @@ class BundleModel(PythonModel):
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Predict from raw counts.
+        """Predict from raw input.
 
         Args:
             context: Unused, MLflow's.
-            model_input: uint16 (N, C, H, W), channels in the spec's order.
+            model_input: As the model's signature says, channels in the spec's order.
             params: Unused, MLflow's.
 
         Returns:
-            `logits`, float32 (N, K): the mean over members; `probabilities`, float64
-            (N, K): temperature applied. K runs over the card's classes in order.
+            What the signature names, each as an array.
 
         Raises:
-            MlflowException: With status 400, for anything but raw counts.
+            MlflowException: With status 400, for anything but raw input.
         """
-        raw_nchw = raw_counts(model_input, self.channels)
-        logits, probabilities = self.score(raw_nchw)
-        return {"logits": logits, "probabilities": probabilities}
+        with _told():
+            return self.bundle.predict(np.asarray(model_input))
 
 
-def raw_counts(model_input: Any, channels: Sequence[str]) -> NDArray[np.uint16]:
-    """Return the batch if it is raw counts, and refuse everything else.
-
-    Args:
-        model_input: What came in.
-        channels: The model's channels in order.
-
-    Raises:
-        MlflowException: With status 400 and what is wrong.
-    """
-    batch = np.asarray(model_input)
-    raw = batch.dtype == np.uint16 and batch.ndim == 4 and batch.size > 0
-    if not raw or batch.shape[1] != len(channels):
-        raise _refusal(
-            f"expected raw counts as uint16 (N, {len(channels)}, H, W) with channels "
-            f"{', '.join(channels)}, found {batch.dtype} of shape {batch.shape}; send "
-            "the images as the microscope wrote them"
-        )
-    largest = int(batch.max())
-    if largest <= NORMALIZED_MAXIMUM:
-        raise _refusal(
-            f"the largest value of the batch is {largest}, so it looks normalized "
-            "already; send the raw counts, for the model normalizes by itself"
-        )
-    return batch
-
-
-def _refusal(sentence: str) -> MlflowException:
-    return MlflowException(sentence, error_code=INVALID_PARAMETER_VALUE)
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn a refusal into a status of 400 with its sentence."""
+    try:
+        yield
+    except NormgateError as error:
+        raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
 
 
 set_model(BundleModel())

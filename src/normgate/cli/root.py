@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from normgate.cli.check import check
 from normgate.cli.contracts import contract
 from normgate.cli.ledger import ledger, verify
 from normgate.cli.secrets import load
@@ -42,5 +43,5 @@ def main(secrets: Path | None) -> None:
         load(secrets)
 
 
-for command in (spec, diff, contract, ledger, verify, server, sync):
+for command in (spec, diff, check, contract, ledger, verify, server, sync):
     main.add_command(command)

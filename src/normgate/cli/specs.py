@@ -8,6 +8,7 @@ from typing import get_args
 
 import click
 
+from normgate.cli.cost import Asked, cost
 from normgate.contract import (
     Channel,
     InputType,
@@ -115,16 +116,48 @@ def spec_import(
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option("--png", type=FILE, help="Write a picture of the difference.")
-def diff(a: Path, b: Path, png: Path | None) -> None:
+@click.option("--data", type=FILE, help="A plate CSV: what each makes of its images.")
+@click.option("--model", default="", help="models:/NAME@ALIAS: how it would answer.")
+@click.option("--sample", default="200", show_default=True, help="Rows, or all.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="A folder of figure, JSON."
+)
+def diff(
+    a: Path,
+    b: Path,
+    png: Path | None,
+    data: Path | None,
+    model: str,
+    sample: str,
+    out: Path | None,
+) -> None:
     """Say whether two specs are the same, and if not, where and by how much.
+
+    With --data also what each makes of real images, and with --model how a promoted
+    model's predictions would change: what a mismatch costs before it costs.
 
     Exit code 0 for the same, 1 for different.
     """
-    comparison = compare(read_spec(a), read_spec(b))
+    first, second = read_spec(a), read_spec(b)
+    labels = (a.stem, b.stem)
+    comparison = compare(first, second)
     click.echo(explain(comparison))
     if png is not None:
-        plot(comparison, png, labels=(a.stem, b.stem))
+        plot(comparison, png, labels=labels)
         click.echo(f"picture: {png}")
+    if data is not None:
+        asked = Asked(
+            first=first,
+            second=second,
+            labels=labels,
+            data=data,
+            model=model,
+            sample=sample,
+            out=out,
+        )
+        click.echo("\n".join(cost(asked)))
+    elif model or out is not None:
+        raise SettingsError("--model and --out need --data, a plate CSV of real images")
     if not comparison.same:
         sys.exit(1)
 

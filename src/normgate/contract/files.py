@@ -89,6 +89,21 @@ def read_contract(path: Path) -> Contract:
     return parse_contract(_read(path, ContractError), str(path))
 
 
+def provenance_beside(spec_path: Path) -> Provenance | None:
+    """What was written beside a spec of its constants' origin; None where nothing was.
+
+    That of `spec.json` is `provenance.json`, that of `name.json` is
+    `name.provenance.json`.
+
+    Raises:
+        SpecError: If the file is not valid.
+    """
+    own = spec_path.with_suffix(".provenance.json")
+    shared = spec_path.with_name("provenance.json")
+    found = shared if spec_path.name == "spec.json" and shared.exists() else own
+    return parse_provenance(found.read_bytes(), str(found)) if found.exists() else None
+
+
 def to_json(value: BaseModel) -> bytes:
     """Write a spec, provenance or contract as indented JSON, decimals exact."""
     return (_dump(value.model_dump(mode="python"), 0) + "\n").encode()

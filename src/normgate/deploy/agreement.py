@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 _UNSAFE = set('/\\;:*?"<>|')
 
 
-def check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str], what: str = "model") -> None:
     """Refuse names that can't each be a folder of their own.
+
+    Args:
+        names: Of models, or of what is predicted.
+        what: What to call one of them.
 
     Raises:
         SettingsError: With the name.
@@ -30,12 +34,14 @@ def check_names(names: Sequence[str]) -> None:
     for name in names:
         if not name or name.startswith(".") or _UNSAFE & set(name):
             raise SettingsError(
-                f"model {name!r} can't name a folder of predictions; register it "
-                "under a name of letters, digits, '-' and '_'"
+                f"{what} {name!r} can't name a folder of predictions; give it a name "
+                "of letters, digits, '-' and '_'"
             )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SettingsError(f"model {twice[0]!r} is given more than once; give it once")
+        raise SettingsError(
+            f"{what} {twice[0]!r} is given more than once; give it once"
+        )
 
 
 def check_agreement(models: Sequence[Model]) -> None:

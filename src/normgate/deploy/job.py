@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 FORMAT = "normgate.deploy/1"
 NAME = "deploy.json"
 LOCK = ".deploy.lock"
-LEFTOVERS = (".deploy.json.*", ".quarantine.csv.*", "*/.part-*")
+LEFTOVERS = (
+    ".deploy.json.*",
+    ".quarantine.csv.*",
+    "*/.part-*",
+    "*/*/.*.nii.gz.*",
+    "*/*/.case.json.*",
+)
 
 Pins = dict[str, Any]
 """A JSON document: nested dicts of strings and numbers."""

@@ -27,10 +27,11 @@ from normgate.plates.probe import verify
 from normgate.plates.schema import read_plate_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from normgate.deploy.models import Promoted
+    from normgate.engine.bundle import Bundle, Family
     from normgate.engine.card import MemberCard
     from normgate.engine.ensemble import Ensemble
     from normgate.plates.load import Site
@@ -76,31 +77,15 @@ def prepare_model(
     promoted: Promoted, places: Sequence[Site], device: torch.device
 ) -> Model:
     """Verify one promoted bundle for the plates at hand; see `prepare`."""
-    card = read_card(promoted.bundle)
-    if card.family != FAMILY:
-        raise BundleError(
-            f"{promoted.name} is of family {card.family!r}; only {FAMILY!r} models are "
-            "deployed over plates"
-        )
-    bundle = load(promoted.bundle, PlateBundles(), str(device))
-    if bundle.manifest_digest != promoted.manifest_digest:
-        raise DigestMismatch(
-            f"{promoted.bundle} is bundle {short_digest(bundle.manifest_digest)}, but "
-            f"version {promoted.version} of {promoted.name} was promoted as "
-            f"{short_digest(promoted.manifest_digest)}; fetch the model again"
-        )
+    bundle = opened(promoted, FAMILY, PlateBundles(), device)
+    card = bundle.card
     geometry = Geometry.from_json(card.geometry)
     loader = Loader(bundle.spec, geometry, card.timepoint_ms)
     _check_pictures(promoted.name, loader, places)
-    _check_fingerprint(promoted.name, loader, places, card.applied_fingerprint)
-    logger.info(
-        "%s version %s verified: manifest %s, spec %s, applied fingerprint %s",
-        promoted.name,
-        promoted.version,
-        short_digest(bundle.manifest_digest),
-        short_digest(card.spec_digest),
-        short_digest(card.applied_fingerprint),
+    applied = applied_by(
+        promoted.name, lambda: verify(loader, readable_file(loader, places))
     )
+    check_applied(promoted, bundle, applied)
     return Model(
         name=promoted.name,
         version=promoted.version,
@@ -115,6 +100,81 @@ def prepare_model(
     )
 
 
+def family_of(promoted: Sequence[Promoted], known: tuple[str, ...]) -> str:
+    """The one family that all models of a pass are of.
+
+    Raises:
+        BundleError: They are of several, or of one that can't be deployed.
+    """
+    found = sorted({read_card(one.bundle).family for one in promoted})
+    if len(found) != 1 or found[0] not in known:
+        raise BundleError(
+            f"these models are of family {' and '.join(found)}; one deployment takes "
+            f"models of one family: {', '.join(known)}"
+        )
+    return found[0]
+
+
+def opened(
+    promoted: Promoted, name: str, family: Family, device: torch.device
+) -> Bundle:
+    """Load a promoted bundle of a family, and make sure that it is what was promoted.
+
+    Raises:
+        BundleError: It is of another family, was altered or computes otherwise here.
+        DigestMismatch: It is not the bundle that was promoted.
+    """
+    found = read_card(promoted.bundle).family
+    if found != name:
+        raise BundleError(
+            f"{promoted.name} is of family {found!r}; this deployment is for {name!r} "
+            "models alone"
+        )
+    bundle = load(promoted.bundle, family, str(device))
+    if bundle.manifest_digest != promoted.manifest_digest:
+        raise DigestMismatch(
+            f"{promoted.bundle} is bundle {short_digest(bundle.manifest_digest)}, but "
+            f"version {promoted.version} of {promoted.name} was promoted as "
+            f"{short_digest(promoted.manifest_digest)}; fetch the model again"
+        )
+    return bundle
+
+
+def applied_by(name: str, measured: Callable[[], str]) -> str:
+    """The applied fingerprint of what is at hand; a mismatch names the model.
+
+    Raises:
+        FingerprintMismatch: The loader does not apply what the model's spec declares.
+    """
+    try:
+        return measured()
+    except FingerprintMismatch as mismatch:
+        raise FingerprintMismatch(f"{name}: {mismatch}") from mismatch
+
+
+def check_applied(promoted: Promoted, bundle: Bundle, applied: str) -> None:
+    """Hold the fingerprint of what is at hand against that of the training.
+
+    Raises:
+        FingerprintMismatch: They differ.
+    """
+    trained = bundle.card.applied_fingerprint
+    if applied != trained:
+        raise FingerprintMismatch(
+            f"{promoted.name}: these pictures would be read with applied fingerprint "
+            f"{short_digest(applied)}, but training applied {short_digest(trained)}; "
+            "deploy with the normgate version that trained it, or train again"
+        )
+    logger.info(
+        "%s version %s verified: manifest %s, spec %s, applied fingerprint %s",
+        promoted.name,
+        promoted.version,
+        short_digest(bundle.manifest_digest),
+        short_digest(bundle.card.spec_digest),
+        short_digest(trained),
+    )
+
+
 class _Forward:
     """Normalized units on the CPU to float32 logits on the device."""
 
@@ -124,7 +184,7 @@ class _Forward:
 
     @torch.inference_mode()
     def __call__(self, batch_ncyx: torch.Tensor) -> torch.Tensor:
-        return self._ensemble.logits(batch_ncyx.to(self._device)).float()
+        return self._ensemble.outputs(batch_ncyx.to(self._device))["logits"].float()
 
 
 def _member(card: MemberCard) -> Member:
@@ -143,18 +203,3 @@ def _check_pictures(name: str, loader: Loader, places: Sequence[Site]) -> None:
             raise DataError(
                 f"{name} reads {key}, which no site of the plate CSV has; it has {have}"
             )
-
-
-def _check_fingerprint(
-    name: str, loader: Loader, places: Sequence[Site], trained: str
-) -> None:
-    try:
-        found = verify(loader, readable_file(loader, places))
-    except FingerprintMismatch as mismatch:
-        raise FingerprintMismatch(f"{name}: {mismatch}") from mismatch
-    if found != trained:
-        raise FingerprintMismatch(
-            f"{name}: these pictures would be read with applied fingerprint "
-            f"{short_digest(found)}, but training applied {short_digest(trained)}; "
-            "deploy with the normgate version that trained it, or train again"
-        )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from normgate.contract.files import write_atomic
 from normgate.errors import DataError
-from normgate.plates.read import split_page
+from normgate.plates.read import plane_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ class Quarantined:
     """Empty where the site as a whole is at fault."""
     timepoint_ms: str
     path: str
-    """The image, or `stack.tif#page=2`; empty where no one file is at fault."""
+    """The image, such as `stack.tif#page=2`; empty where no one is at fault."""
     models: str
     """Names of the models that lack it, separated by `; `."""
     state: str
@@ -48,15 +48,6 @@ class Quarantined:
 
 
 _FIELDS = tuple(field.name for field in fields(Quarantined))
-
-
-def file_state(path: str) -> str:
-    """Describe a file so that a repair shows: its size and time of change."""
-    try:
-        found = split_page(path)[0].stat()
-    except OSError:
-        return "missing"
-    return f"{found.st_size}:{found.st_mtime_ns}"
 
 
 def write_quarantine(out: Path, records: Iterable[Quarantined]) -> None:
@@ -98,7 +89,7 @@ def failed_sites(records: Iterable[Quarantined]) -> dict[str, int]:
 
 def is_current(record: Quarantined) -> bool:
     """Whether the file is still as it was when it was quarantined."""
-    return not record.path or file_state(record.path) == record.state
+    return not record.path or plane_state(record.path) == record.state
 
 
 def _shard(record: Quarantined) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normgate.deploy.quarantine import SEPARATOR, Quarantined, file_state
+from normgate.deploy.quarantine import SEPARATOR, Quarantined
 from normgate.errors import DataError
 from normgate.plates.load import CELLS, Planes, read_site
+from normgate.plates.read import plane_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,6 +110,6 @@ def _record(shard: int, site: Site, failure: Failure) -> Quarantined:
         timepoint_ms="" if failure.key is None else str(failure.key.timepoint_ms),
         path=path,
         models=SEPARATOR.join(failure.models),
-        state=file_state(path) if path else "",
+        state=plane_state(path) if path else "",
         reason=failure.reason,
     )

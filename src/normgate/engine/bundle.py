@@ -3,12 +3,13 @@
     members/00.safetensors ...  weights; metadata binds them to spec and fingerprint
     spec.json  provenance.json  what is applied, and where its constants came from
     card.json                   family, settings, geometry, members, metrics, vitals
-    golden.safetensors          raw counts, and the logits that each member gave
+    golden.safetensors          raw input, and every output that each member gave
     manifest.json               SHA-256 of every file
 
 `load` verifies all of it: the manifest, that the weights were trained under the spec
 beside them, that the spec gives the fingerprint that training measured, and that the
-golden counts still give the golden logits. Networks are the family's to build.
+golden input still gives the golden outputs. Networks, what raw input looks like, and
+what the members say together are the family's.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
 
 from normgate.contract import (
     Provenance,
@@ -35,16 +35,16 @@ from normgate.contract import (
 from normgate.engine import manifest
 from normgate.engine.card import Card, parse_card
 from normgate.engine.ensemble import Ensemble
+from normgate.engine.golden import GOLDEN, check_golden, golden_bytes
 from normgate.engine.weights import weights_bytes
 from normgate.errors import BundleError, NormgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-GOLDEN_TOLERANCE = 1e-4
-"""Largest difference of a golden logit, absolute plus relative to its size."""
-_RAW = "raw_nchw"
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
 
 class Family(Protocol):
@@ -54,7 +54,24 @@ class Family(Protocol):
         """An untrained member."""
 
     def raw_input(self, spec: Spec, card: Card) -> nn.Module:
-        """What turns raw counts into what a member takes."""
+        """What turns raw input into what a member takes."""
+
+    def outputs(
+        self, card: Card, network: nn.Module, units: Tensor
+    ) -> Mapping[str, Tensor]:
+        """What a member gives for units, by name; the same each time."""
+
+    def combine(
+        self, card: Card, outputs: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs of all members, (r, ...), to predictions, by name."""
+
+    def accept(self, spec: Spec, card: Card, given: NDArray[Any]) -> NDArray[Any]:
+        """Give back raw input as `raw_input` takes it.
+
+        Raises:
+            DataError: It is of another type or shape, or no longer raw.
+        """
 
     def fingerprint(self, spec: Spec, card: Card) -> str:
         """The applied fingerprint that spec and card must give."""
@@ -70,6 +87,16 @@ class Bundle:
     card: Card
     manifest_digest: str
     ensemble: Ensemble
+    family: Family
+
+    def predict(self, raw: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Predict from raw input, and refuse what is not raw.
+
+        Raises:
+            DataError: What is wrong with it.
+        """
+        accepted = self.family.accept(self.spec, self.card, raw)
+        return self.ensemble.predict(accepted)
 
 
 def write_bundle(
@@ -86,12 +113,12 @@ def write_bundle(
 
     Args:
         folder: Where it goes; one that is there is replaced.
-        family: Builds the members, for the golden logits.
+        family: Builds the members, for the golden outputs.
         spec: What training applied.
         provenance: Where its constants came from.
         card: Everything else; one member for each state.
         states: The members' weights.
-        golden_raw: Raw counts (n, c, h, w) to keep with their logits.
+        golden_raw: Raw input to keep with every output of every member.
 
     Returns:
         The manifest's digest.
@@ -113,7 +140,7 @@ def write_bundle(
         write_atomic(scratch / "provenance.json", to_json(provenance))
     write_atomic(scratch / "card.json", card.to_json())
     ensemble = _ensemble(family, spec, card, states)
-    write_atomic(scratch / "golden.safetensors", _golden(ensemble, golden_raw))
+    write_atomic(scratch / GOLDEN, golden_bytes(ensemble, golden_raw))
     digest = manifest.close(scratch)
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
@@ -138,7 +165,7 @@ def load(folder: Path, family: Family, device: str = "cpu") -> Bundle:
         device: Where the members go once they are verified.
 
     Raises:
-        BundleError: Any file, binding or golden logit is not as it was written.
+        BundleError: Any file, binding or golden output is not as it was written.
     """
     digest = manifest.verify(folder)
     card, spec = read_card(folder), _spec(folder)
@@ -150,7 +177,7 @@ def load(folder: Path, family: Family, device: str = "cpu") -> Bundle:
     states = [_state(folder, card, index) for index in range(len(card.members))]
     _check_fingerprint(folder, family, spec, card)
     ensemble = _ensemble(family, spec, card, states, folder)
-    _check_golden(folder, ensemble)
+    check_golden(folder, ensemble)
     return Bundle(
         folder=folder,
         spec=spec,
@@ -158,6 +185,7 @@ def load(folder: Path, family: Family, device: str = "cpu") -> Bundle:
         card=card,
         manifest_digest=digest,
         ensemble=ensemble.to(device),
+        family=family,
     )
 
 
@@ -220,34 +248,12 @@ def _ensemble(
                 f"{source}: weights {index} do not fit the card's network ({error})"
             ) from error
         members.append(network)
-    temperatures = [member.temperature for member in card.members]
-    return Ensemble(family.raw_input(spec, card), members, temperatures)
-
-
-@torch.inference_mode()
-def _golden(ensemble: Ensemble, raw_nchw: Tensor) -> bytes:
-    tensors = {_RAW: raw_nchw, "logits_rnk": ensemble(raw_nchw)}
-    return weights_bytes(tensors, {"format": "normgate.golden/1"})
-
-
-@torch.inference_mode()
-def _check_golden(folder: Path, ensemble: Ensemble) -> None:
-    path = folder / "golden.safetensors"
-    try:
-        with safe_open(path, framework="pt") as file:
-            raw, expected = file.get_tensor(_RAW), file.get_tensor("logits_rnk")
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path} can't be read ({error})") from error
-    found = ensemble(raw)
-    limit = GOLDEN_TOLERANCE * (1 + expected.abs())
-    if found.shape != expected.shape or not bool(
-        ((found - expected).abs() < limit).all()
-    ):
-        raise BundleError(
-            f"{folder}: the golden counts give other logits here than when the bundle "
-            f"was written (more than {GOLDEN_TOLERANCE:g} apart); this installation of "
-            "torch computes something else, so compare its version with the card's"
-        )
+    return Ensemble(
+        family.raw_input(spec, card),
+        members,
+        outputs=partial(family.outputs, card),
+        combine=partial(family.combine, card),
+    )
 
 
 def _member_path(index: int) -> str:

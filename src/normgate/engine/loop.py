@@ -28,6 +28,7 @@ from normgate.engine.device import (
     set_threads,
 )
 from normgate.engine.progress import Progress
+from normgate.engine.task import Pictured
 from normgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from normgate.engine.settings import FitSettings
     from normgate.engine.task import Task
+    from normgate.gate import Vital
     from normgate.tracker import Tracker
 
 _logger = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ def fit(
     Args:
         task: What to train; its model is trained in place.
         settings: How.
-        tracker: Told of each epoch's metrics, at step 1 for the first epoch.
+        tracker: Told of each epoch's metrics and pictures, at step 1 for the first.
         checkpoint_dir: This training's own folder.
 
     Raises:
@@ -80,6 +82,9 @@ def fit(
         metrics = run.one_epoch(progress)
         progress.epoch(metrics)
         tracker.metrics(metrics, step=run.epoch)
+        if isinstance(task, Pictured):
+            for key, path in task.pictures(checkpoint_dir).items():
+                tracker.image(path, key, step=run.epoch)
         checkpoints.save(checkpoint_dir, run.checkpoint())
     return run.end()
 
@@ -186,6 +191,16 @@ class _Fit:
             if settings.patience is not None and waited >= settings.patience:
                 self.finished = True
         self.finished = self.finished or self.epoch >= settings.epochs
+        if settings.stop_on_red is not None and self.epoch >= settings.stop_on_red:
+            self._heed(self.task.alarms())
+
+    def _heed(self, vitals: tuple[Vital, ...]) -> None:
+        """Stop where a vital is red."""
+        red = [vital for vital in vitals if vital.level == "red"]
+        if red and not self.finished:
+            self.finished = True
+            name, epoch = self.task.name, self.epoch
+            _logger.warning("%s: ends at epoch %d: %s", name, epoch, red[0].sentence)
 
     def checkpoint(self) -> Checkpoint:
         """The state as it is now."""

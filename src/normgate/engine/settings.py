@@ -27,6 +27,9 @@ class FitSettings:
     """Units in one step."""
     patience: int | None = None
     """Epochs without a better monitored metric before it stops; None never stops."""
+    stop_on_red: int | None = None
+    """Epoch from which a red vital of the validation split ends the training; None
+    never does. The red vital stays on record, so the gate refuses what was trained."""
     keep: Keep = "last"
     """Which weights stay: of the last epoch, or of the best monitored metric."""
     amp: bool = True
@@ -43,8 +46,9 @@ class FitSettings:
         _whole("epochs", self.epochs, 1, 1_000_000)
         _whole("seed", self.seed, 0, 2**63 - 1)
         _whole("batch_size", self.batch_size, 2, 1_000_000)
-        if self.patience is not None:
-            _whole("patience", self.patience, 1, 1_000_000)
+        for name in ("patience", "stop_on_red"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 1, 1_000_000)
         for name, value, least in (
             ("lr", self.lr, math.ulp(0.0)),
             ("weight_decay", self.weight_decay, 0.0),

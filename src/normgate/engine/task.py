@@ -8,12 +8,13 @@ given, or from torch's global state, for both are kept in checkpoints.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import torch
     from torch import nn
@@ -75,3 +76,14 @@ class Task(Protocol):
 
     def vitals(self) -> tuple[Vital, ...]:
         """Signs of a dead or lying run, once it is fitted."""
+
+    def alarms(self) -> tuple[Vital, ...]:
+        """Vitals of the validation split, as the model is now."""
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A task that draws what each evaluation saw."""
+
+    def pictures(self, folder: Path) -> Mapping[str, Path]:
+        """Draw the last evaluation of the validation split: PNG files by key."""

@@ -25,7 +25,23 @@ def _plate() -> Family:
     return PlateBundles()
 
 
-FAMILIES: dict[str, Callable[[], Family]] = {"plate": _plate}
+def _fusion() -> Family:
+    from normgate.families.fusion.bundled import FusionBundles
+
+    return FusionBundles()
+
+
+def _imc() -> Family:
+    from normgate.families.imc.bundled import ImcBundles
+
+    return ImcBundles()
+
+
+FAMILIES: dict[str, Callable[[], Family]] = {
+    "plate": _plate,
+    "fusion": _fusion,
+    "imc": _imc,
+}
 
 
 def family_of(name: str) -> Family:

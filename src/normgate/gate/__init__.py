@@ -2,10 +2,12 @@
 
 `evidence` is what was found in the bytes of one model version, `rules` look at it,
 `policy` asks them all, `verdict` says the outcome, `vitals` are signs of a dead or
-lying run. Collecting the evidence (artifacts, registry) is the caller's work.
+lying run, a `finding` is one of data before a run. Collecting the evidence (artifacts,
+registry) is the caller's work.
 """
 
 from normgate.gate.evidence import Card, Evidence, Member
+from normgate.gate.finding import Finding
 from normgate.gate.policy import (
     OPEN_ALIASES,
     OPEN_STAGES,
@@ -23,6 +25,7 @@ __all__ = [
     "RULES",
     "Card",
     "Evidence",
+    "Finding",
     "Level",
     "Member",
     "Refusal",

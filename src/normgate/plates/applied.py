@@ -1,8 +1,8 @@
 """What a loader really applies, measured on the probe and held against its spec.
 
-The probe's files are written as the data's own are (byte order, compression, strips or
-tiles, page of a stack), and go through the loader's reading, cutting, normalizing and
-resizing. What a difference means is said by `mismatch`.
+The probe's files are written as the data's own are (`imitate`), and go through the
+loader's reading, cutting, normalizing and resizing. What a difference means is said by
+`mismatch`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import tempfile
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from tifffile import TiffFile, TiffWriter
+from typing import TYPE_CHECKING
 
 from normgate.contract.files import write_atomic
 from normgate.errors import DataError, FingerprintMismatch
+from normgate.plates.imitate import write_like
 from normgate.plates.mismatch import explain
 from normgate.plates.probe import (
     FULL_SIZE,
@@ -27,13 +25,11 @@ from normgate.plates.probe import (
     probe_planes,
     probe_shape,
 )
-from normgate.plates.read import read_header, split_page
+from normgate.plates.read import read_header
 from normgate.plates.sites import CELLS, PlaneKey, Site, bind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from numpy.typing import NDArray
 
     from normgate.plates.load import Loader, Units
 
@@ -61,8 +57,8 @@ def measure(loader: Loader, like: Path | None = None) -> Output:
 
     Args:
         loader: The loader in use.
-        like: One of the data's own files (`file.tif` or `file.tif#page=N`), whose
-            format the probe takes; plain TIFF without it.
+        like: One of the data's own planes, by its name, whose format the probe takes;
+            plain TIFF without it.
 
     Returns:
         What came out.
@@ -102,7 +98,7 @@ def _units(loader: Loader, shape_yx: tuple[int, int], like: Path | None) -> Unit
     planes = probe_planes(loader.spec, shape_yx)
     with tempfile.TemporaryDirectory(prefix="normgate-probe-") as name:
         files = {
-            key: _write(Path(name), f"{index}", plane, like)
+            key: write_like(Path(name), f"{index}", plane, like)
             for index, (key, plane) in enumerate(zip(keys, planes, strict=True))
         }
         if loader.geometry.kind == "cell":
@@ -131,39 +127,3 @@ def _centers(folder: Path, loader: Loader) -> Path:
     path = folder / "centers.csv"
     write_atomic(path, "\n".join(["unit,y,x", *lines, ""]).encode())
     return path
-
-
-def _write(folder: Path, stem: str, plane_yx: NDArray[Any], like: Path | None) -> Path:
-    """Write one plane in the format of a file of the data."""
-    if like is None:
-        path = folder / f"{stem}.tif"
-        with TiffWriter(path) as writer:
-            writer.write(plane_yx, photometric="minisblack", metadata=None)
-        return path
-    read_header(like)
-    file, number = split_page(like)
-    suffix = ".ome.tif" if file.name.lower().endswith(".ome.tif") else file.suffix
-    path = folder / (stem + suffix)
-    with TiffFile(file) as model:
-        options = _options(model, number)
-        order, big, pages = model.byteorder, model.is_bigtiff, len(model.pages)
-    with TiffWriter(path, byteorder=order, bigtiff=big) as writer:
-        for page in range(pages):
-            other = plane_yx if page == number else np.flip(plane_yx)
-            writer.write(other, contiguous=False, metadata=None, **options)
-    return Path(f"{path}#page={number}") if number else path
-
-
-def _options(model: TiffFile, number: int) -> dict[str, Any]:
-    """How one page of a file is laid out."""
-    page = model.pages[number].aspage()
-    options: dict[str, Any] = {
-        "photometric": "minisblack",
-        "compression": int(page.compression),
-        "predictor": page.predictor > 1,
-    }
-    if page.is_tiled:
-        options["tile"] = (page.tilelength, page.tilewidth)
-    else:
-        options["rowsperstrip"] = page.rowsperstrip
-    return options

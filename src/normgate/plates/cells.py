@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import label
 
 from normgate.errors import CorruptImage, DataError
-from normgate.plates.read import decode
+from normgate.plates.read import file_digest, read_plane
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,24 +25,30 @@ if TYPE_CHECKING:
 Center = tuple[int, int, int]
 
 
-def read_centers(data: bytes, path: Path | str) -> NDArray[np.int64]:
-    """Read cells from the bytes of a mask (TIFF) or of a CSV.
+def read_cells(path: Path) -> tuple[NDArray[np.int64], str]:
+    """Read where the cells of a site are.
 
     Args:
-        data: The file's bytes.
-        path: Its name; `.csv` means a table with columns y and x in pixels (row and
-            column from 0), and optionally unit, a whole number for each cell.
+        path: A mask or label image; or a `.csv`, a table with columns y and x in pixels
+            (row and column from 0), and optionally unit, a whole number for each cell.
 
     Returns:
-        One row a cell: unit, y, x; in the file's order, or by label.
+        One row a cell: unit, y, x, in the file's order, or by label; and the digest of
+        what was read.
 
     Raises:
-        CorruptImage: The mask can't be decoded.
+        CorruptImage: The file can't be read.
         DataError: The table has no y and x, or a value is no number.
     """
-    if str(path).lower().endswith(".csv"):
-        return _from_csv(data, path)
-    return centers_of(decode(data, path, mask=True))
+    if path.suffix.lower() != ".csv":
+        mask_yx, digest = read_plane(path, mask=True)
+        return centers_of(mask_yx), digest
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"{path} can't be read ({error.strerror}); restore the file"
+        raise CorruptImage(msg) from error
+    return _from_csv(data, path), file_digest(data)
 
 
 def centers_of(mask_yx: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,9 +1,8 @@
 """The demonstration experiment: simulated plates as real 16-bit TIFF files.
 
-Each plate has 8 rows and 24 columns: columns 1-2 healthy (WT) with vehicle, 3-4
-diseased (APP) with vehicle, 5-20 APP with one drug a column, 21-24 WT with the drugs of
-columns 5-8. What is true of every well stands in truth.csv, so that a rescue score can
-be held against it. Pixels are `simulate`'s.
+Each plate has 8 rows and 24 columns; `fates` says what they hold. What is true of every
+well stands in truth.csv, so that a rescue score can be held against it. Pixels are
+`simulate`'s, and `faults` are what can be wrong with the table.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,8 +19,10 @@ import tifffile
 
 from normgate.contract import write_atomic
 from normgate.errors import DataError, SettingsError
+from normgate.plates.fates import COLUMNS, HEALTHY, Fate, fate_of
+from normgate.plates.faults import Fault, with_fault
 from normgate.plates.schema import write_plate_csv
-from normgate.plates.simulate import MARKERS, Condition, simulate_site
+from normgate.plates.simulate import MARKERS, Condition, Masked, simulate_site
 from normgate.plates.wells import Well
 
 if TYPE_CHECKING:
@@ -30,33 +31,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-COLUMNS = 24
 PUNCTA_AT_REST, PUNCTA_STIMULATED = 2.2, 3.2
 """HALO puncta per unit of severity, at the first and at later timepoints."""
-VEHICLE = "vehicle"
 CSV_NAME = "plates.csv"
 TRUTH_NAME = "truth.csv"
 SETTINGS_NAME = "demo.json"
 _FORMAT = 1
-# Rescue (0 none, 1 full) and toxicity (0 none, 1 strong) of each drug.
-DRUGS: dict[str, tuple[float, float]] = {
-    "drug-01": (1.00, 0.00),
-    "drug-02": (0.85, 0.10),
-    "drug-03": (0.00, 0.80),
-    "drug-04": (0.10, 0.50),
-    "drug-05": (0.60, 0.00),
-    "drug-06": (0.50, 0.00),
-    "drug-07": (0.40, 0.00),
-    "drug-08": (0.15, 0.00),
-    "drug-09": (0.10, 0.00),
-    "drug-10": (0.05, 0.00),
-    "drug-11": (0.05, 0.00),
-    "drug-12": (0.00, 0.00),
-    "drug-13": (0.00, 0.00),
-    "drug-14": (0.00, 0.00),
-    "drug-15": (0.00, 0.20),
-    "drug-16": (0.90, 0.00),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +55,10 @@ class DemoSettings:
     """Times after stimulation; HALO answers from the second on."""
     masked_dtype: str = "uint16"
     """Type of the HALO_MASKED files: uint16 or uint8; the values are the same."""
+    masked: Masked = "byte"
+    """`byte`: HALO_MASKED within 0..255; `halo`: HALO's own counts inside the mask."""
+    fault: Fault = "none"
+    """What is wrong with the table, as `faults.with_fault` explains."""
 
     def __post_init__(self) -> None:
         """Refuse what can't be simulated."""
@@ -86,6 +70,12 @@ class DemoSettings:
         if self.masked_dtype not in ("uint8", "uint16"):
             msg = f"masked_dtype {self.masked_dtype!r} is neither uint8 nor uint16"
             raise SettingsError(msg)
+        for name, known in (("masked", get_args(Masked)), ("fault", get_args(Fault))):
+            if getattr(self, name) not in known:
+                msg = f"{name} is {getattr(self, name)!r}, expected {', '.join(known)}"
+                raise SettingsError(msg)
+        if self.masked == "halo" and self.masked_dtype == "uint8":
+            raise SettingsError("masked=halo does not fit into masked_dtype uint8")
         times = self.timepoints_ms
         if not times or list(times) != sorted(set(times)) or times[0] < 0:
             raise SettingsError(f"timepoints {times} must rise from 0 or above")
@@ -110,7 +100,7 @@ def write_demo(
         DataError: The folder holds something else.
     """
     settings = settings or _settings_of(folder) or DemoSettings()
-    stamp = json.dumps({"format": _FORMAT, **asdict(settings)}, indent=1).encode()
+    stamp = _stamp(settings)
     if _present(folder, stamp):
         return folder / CSV_NAME
     shutil.rmtree(folder / "images", ignore_errors=True)
@@ -124,46 +114,19 @@ def write_demo(
         if progress is not None:
             progress(done, total)
     write_atomic(folder / TRUTH_NAME, _csv(pd.DataFrame(truth)))
-    write_plate_csv(pd.DataFrame(rows), folder / CSV_NAME)
+    table = with_fault(pd.DataFrame(rows), settings.fault, settings.seed)
+    write_plate_csv(table, folder / CSV_NAME)
     return folder / CSV_NAME
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What is true of one well."""
-
-    genotype: str
-    treatment: str
-    severity: float
-    rescue: float
-    """1 - severity for APP wells; 0 for WT wells, which have nothing to rescue."""
-    toxicity: float
-
-
-def fate_of(column: int) -> Fate:
-    """What a column of every demonstration plate holds (1 to 24)."""
-    names = list(DRUGS)
-    genotype = "WT" if column <= 2 or column > 20 else "APP"
-    if column <= 4:
-        treatment, rescue, toxicity = VEHICLE, 0.0, 0.0
-    else:
-        treatment = names[(column - 5) % len(names)]
-        rescue, toxicity = DRUGS[treatment]
-    diseased = genotype == "APP"
-    return Fate(
-        genotype=genotype,
-        treatment=treatment,
-        severity=round(1 - rescue, 6) if diseased else 0.0,
-        rescue=rescue if diseased else 0.0,
-        toxicity=toxicity,
-    )
 
 
 def _layout(settings: DemoSettings) -> Iterator[tuple[int, Well, Fate]]:
     for plate in range(1, settings.plates + 1):
         for row in range(1, settings.rows + 1):
             for column in range(1, COLUMNS + 1):
-                yield plate, Well(row, column), fate_of(column)
+                fate = fate_of(column)
+                if settings.fault == "label_is_plate":
+                    fate = replace(HEALTHY, treatment=fate.treatment)
+                yield plate, Well(row, column), fate
 
 
 def _write_well(
@@ -178,11 +141,12 @@ def _write_well(
     )
     later = len(settings.timepoints_ms) - 1
     puncta = [PUNCTA_AT_REST] + [PUNCTA_STIMULATED] * later
-    label = fate.genotype if fate.treatment == VEHICLE else ""
     rows = []
     for site in range(1, settings.sites + 1):
         for time, planes in zip(
-            settings.timepoints_ms, simulate_site(condition, puncta, rng), strict=True
+            settings.timepoints_ms,
+            simulate_site(condition, puncta, rng, settings.masked),
+            strict=True,
         ):
             row = {
                 "plate": f"P{plate}",
@@ -193,7 +157,7 @@ def _write_well(
                 "timepoint_ms": time,
                 "genotype": fate.genotype,
                 "treatment": fate.treatment,
-                "label": label,
+                "label": fate.label,
                 "split_group": f"P{plate}:{well.name}",
             }
             for marker in MARKERS:
@@ -224,6 +188,18 @@ def _rng(seed: int, plate: int, well: Well | None) -> np.random.Generator:
     name = f"{seed}/{plate}/{well.name if well else 'plate'}"
     digest = hashlib.sha256(name.encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def _stamp(settings: DemoSettings) -> bytes:
+    """The settings as JSON; later ones only where they are chosen.
+
+    So a demo from before they existed is still its own.
+    """
+    chosen = asdict(settings)
+    for name, usual in (("masked", "byte"), ("fault", "none")):
+        if chosen[name] == usual:
+            del chosen[name]
+    return json.dumps({"format": _FORMAT, **chosen}, indent=1).encode()
 
 
 def _settings_of(folder: Path) -> DemoSettings | None:

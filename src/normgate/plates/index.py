@@ -8,18 +8,17 @@ what a person should know is a finding.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, assert_never, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
-from normgate.errors import DataError, SettingsError
-from normgate.plates import demo, htd, imagexpress, patterns
+from normgate.errors import SettingsError
+from normgate.plates import demo
 from normgate.plates.checks import check_files, completeness, inspected
-from normgate.plates.inspection import Finding
-from normgate.plates.pictures import MASK, Picture, refuse_doubles, tiff_files
+from normgate.plates.layouts import Layout, find_layout, find_pictures
+from normgate.plates.pictures import MASK, Picture, refuse_doubles
 from normgate.plates.platemap import EMPTY, PlateMap, parse_column_rule, read_platemap
 from normgate.plates.schema import (
     PATH_PREFIX,
@@ -31,7 +30,7 @@ from normgate.plates.schema import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Layout = Literal["auto", "pattern", "imagexpress", "nf1", "demo"]
+    from normgate.plates.inspection import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,8 @@ class IndexSettings:
     pattern: str = ""
     """For `pattern`: a regular expression with named groups."""
     masks: str = ""
-    """For `pattern`: the same for files that say where the cells are."""
+    """For `pattern`: the same for files that say where the cells are; for `ome-zarr`:
+    the label image that does."""
     platemap: Path | None = None
     """A CSV of wells and what they hold."""
     column_rule: str = ""
@@ -55,9 +55,12 @@ class IndexSettings:
     plate: str = ""
     """The plate's name where files and folders tell none."""
     z: str = ""
-    """For ImageXpress: `projection` or one Z step."""
+    """For instruments and OME-Zarr: one Z step, or (ImageXpress) `projection`."""
     timepoints_ms: tuple[int, ...] = ()
-    """For ImageXpress: milliseconds of the timepoints; empty measures them."""
+    """For instruments and OME-Zarr: milliseconds of the timepoints; empty takes what
+    the data say of them."""
+    channels: tuple[str, ...] = ()
+    """For OME-Zarr images that name no channels: their names, in order."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
@@ -121,13 +124,13 @@ def index(
         DataError: Something is missing, doubled, unreadable or mixed; it is named.
         SettingsError: Settings don't fit the images.
     """
-    layout = _layout(settings)
+    layout = find_layout(settings)
     if layout == "demo":
         frame = read_plate_csv(demo.write_demo(settings.images, progress=progress))
         _write_moved(frame, settings)
         return Indexed(frame=frame, layout=layout, findings=())
     content = _platemap(settings)
-    pictures, findings = _find(layout, settings)
+    pictures, findings = find_pictures(layout, settings)
     if settings.plate and len({p.plate for p in pictures}) > 1:
         raise SettingsError("plate is given, but the images are of several plates")
     refuse_doubles(pictures)
@@ -139,72 +142,10 @@ def index(
     return Indexed(frame=frame, layout=layout, findings=tuple(findings))
 
 
-def _layout(settings: IndexSettings) -> Layout:
-    """The layout, found out where it is `auto`."""
-    if settings.layout != "auto":
-        return settings.layout
-    if settings.pattern:
-        return "pattern"
-    if (settings.images / demo.SETTINGS_NAME).is_file():
-        return "demo"
-    files = tiff_files(settings.images)
-    if imagexpress.is_imagexpress(settings.images):
-        return "imagexpress"
-    nf1 = patterns.compile_pattern(patterns.NF1)
-    if any(nf1.fullmatch(path.name) for path in files):
-        return "nf1"
-    msg = (
-        f"{settings.images} follows no known layout (the first file is "
-        f"{files[0].name}); give layout=pattern and a pattern with named groups well "
-        "and channel"
-    )
-    raise DataError(msg)
-
-
 def _platemap(settings: IndexSettings) -> PlateMap:
     if settings.platemap is not None:
         return read_platemap(settings.platemap)
     return parse_column_rule(settings.column_rule) if settings.column_rule else EMPTY
-
-
-def _find(
-    layout: Layout, settings: IndexSettings
-) -> tuple[list[Picture], list[Finding]]:
-    folder = settings.images
-    match layout:
-        case "imagexpress":
-            return _find_imagexpress(settings)
-        case "nf1":
-            found, _ = patterns.find_pictures(
-                folder, patterns.NF1, patterns.NF1_MASKS, settings.plate
-            )
-            return found, []
-        case "pattern":
-            found, others = patterns.find_pictures(
-                folder, settings.pattern, settings.masks, settings.plate
-            )
-            text = f"{len(others)} TIFF file(s) match no pattern"
-            odd = [Finding("metadata", str(others[0]), text)] if others else []
-            return found, odd
-        case "demo" | "auto":
-            raise AssertionError(layout)
-        case _:
-            assert_never(layout)
-
-
-def _find_imagexpress(
-    settings: IndexSettings,
-) -> tuple[list[Picture], list[Finding]]:
-    pictures, findings = imagexpress.find_pictures(
-        settings.images, settings.z, settings.timepoints_ms
-    )
-    by_plate: dict[str, list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        by_plate[picture.plate].append(picture)
-    for path in sorted(settings.images.resolve().rglob("*.HTD")):
-        own = by_plate.pop(path.parent.name, None)
-        findings += htd.compare(path, own) if own else []
-    return pictures, findings
 
 
 def _frame(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from normgate.plates import zarrs
 from normgate.plates.read import read_image
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ FindingKind = Literal[
     "eight-bit-range",
     "bit-depth",
     "saturated",
+    "absent-chunks",
     "missing-site",
     "metadata",
 ]
@@ -51,7 +53,19 @@ def inspect(path: Path | str) -> tuple[Finding, ...]:
         CorruptImage: The file can't be read.
         DataError: The file is not raw counts.
     """
-    return inspect_array(read_image(path), str(path))
+    return (*absent_chunks(path), *inspect_array(read_image(path), str(path)))
+
+
+def absent_chunks(path: Path | str) -> tuple[Finding, ...]:
+    """Chunks that are not in the store: written empty, or lost on the way."""
+    if not zarrs.is_plane(path):
+        return ()
+    lacking, total = zarrs.absent(path)
+    if not lacking:
+        return ()
+    text = f"{lacking} of {total} chunks are not in the store and read as its fill "
+    text += "value: they were empty, or lost in copying"
+    return (Finding("absent-chunks", str(path), text),)
 
 
 def inspect_array(plane_yx: NDArray[Any], where: str) -> tuple[Finding, ...]:

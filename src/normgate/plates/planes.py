@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from normgate.errors import DataError
-from normgate.plates.cells import read_centers
-from normgate.plates.read import decode, file_digest, read_bytes
+from normgate.plates.cells import read_cells
+from normgate.plates.read import read_plane
 from normgate.plates.sites import CELLS, PlaneKey, Site
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Planes:
     planes: Mapping[PlaneKey, NDArray[Any]]
     """Raw counts (rows, columns); under `CELLS` the centers (n, 3) of unit, y, x."""
     digests: Mapping[PlaneKey, str]
-    """SHA-256 of each picture's file."""
+    """SHA-256 of each picture's file, or as `read.read_plane` says."""
 
     def __len__(self) -> int:
         return len(self.planes)
@@ -66,8 +66,6 @@ def read_site(site: Site, keys: Iterable[PlaneKey]) -> Planes:
             msg = f"{site.name} has no picture {key}; the plate table has {have}"
             raise DataError(msg)
         path = site.planes[key]
-        data = read_bytes(path, table=key.marker == CELLS)
-        is_cells = key.marker == CELLS
-        planes[key] = read_centers(data, path) if is_cells else decode(data, path)
-        digests[key] = file_digest(data)
+        read = read_cells if key.marker == CELLS else read_plane
+        planes[key], digests[key] = read(path)
     return Planes(planes, digests)

@@ -1,9 +1,10 @@
 """Reading images with every bit kept; what would lose bits is refused.
 
-One plane is named by a file, or by a page of a file: `stack.tif#page=2` (pages count
-from 0; the pages of an OME-TIFF are its planes in file order). Only TIFF is read, with
-lossless compression and one sample a pixel. What the values look like (8-bit content in
-a 16-bit file, an offset) is judged in `inspection`.
+One plane is named by a file (`a.tif`), by a page of a file (`stack.tif#page=2`), or by
+an array of a Zarr store and the plane's place on all axes but rows and columns
+(`plate.zarr/B/2/0/0#plane=0,1,0`). Numbers count from 0. How TIFF and Zarr are read is
+`tiff`'s and `zarrs`'s; what the values look like (8-bit content in a 16-bit file, an
+offset) is judged in `inspection`.
 
 `_yx` arrays are single planes (rows, columns).
 """
@@ -11,97 +12,47 @@ a 16-bit file, an offset) is judged in `inspection`.
 from __future__ import annotations
 
 import hashlib
-import io
-import logging
-import re
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
-
 from normgate.errors import CorruptImage, DataError
+from normgate.plates import tiff, zarrs
+from normgate.plates.header import DTYPES, MASK_DTYPES, PlaneHeader
+from normgate.plates.tiff import read_description, split_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-DTYPES = ("uint8", "uint16", "int16", "float32")
-_LOSSLESS = {
-    COMPRESSION.NONE,
-    COMPRESSION.LZW,
-    COMPRESSION.ADOBE_DEFLATE,
-    COMPRESSION.DEFLATE,
-    COMPRESSION.PACKBITS,
-    COMPRESSION.LZMA,
-    COMPRESSION.ZSTD,
-}
-_GRAY = {PHOTOMETRIC.MINISBLACK}
-# One-bit masks and label images with colours for the eye: the values are what counts.
-_MASK_GRAY = _GRAY | {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE}
-_MASK_DTYPES = ("bool", "uint8", "uint16", "uint32", "int16", "int32")
-_WHY = "JPEG and screen pictures lose bits"
-_EXPORT = "export the raw counts as one gray channel, lossless TIFF"
-_PAGE = re.compile(r"(?P<file>.*)#page=(?P<page>\d+)")
-# tifffile logs what it finds odd; what matters is raised here with the file's name.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneHeader:
-    """What a file says of one plane before its pixels are read."""
-
-    dtype: str
-    shape_yx: tuple[int, int]
-    pages: int
-
-
-def split_page(path: Path | str) -> tuple[Path, int]:
-    """The file and the page (from 0) that a plane's name stands for."""
-    found = _PAGE.fullmatch(str(path))
-    return (
-        (Path(path), 0) if found is None else (Path(found["file"]), int(found["page"]))
-    )
-
-
-def read_bytes(path: Path | str, *, table: bool = False) -> bytes:
-    """The bytes of the file that holds a plane.
-
-    Args:
-        path: The plane's name.
-        table: Whether a CSV is as good as a TIFF.
-
-    Raises:
-        CorruptImage: The file is missing or the disk fails.
-        DataError: The file is of a kind that is not read.
-    """
-    file, _ = split_page(path)
-    if not (table and file.suffix.lower() == ".csv"):
-        _check_kind(file)
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        msg = f"{file} can't be read ({error.strerror}); restore the file"
-        raise CorruptImage(msg) from error
+__all__ = [
+    "DTYPES",
+    "PlaneHeader",
+    "file_digest",
+    "plane_digest",
+    "plane_state",
+    "read_description",
+    "read_header",
+    "read_image",
+    "read_mask",
+    "read_plane",
+    "split_page",
+]
 
 
 def read_image(path: Path | str) -> NDArray[Any]:
     """Read one plane with its bits kept.
 
     Args:
-        path: A TIFF file, or `file.tif#page=N`.
+        path: The plane's name.
 
     Returns:
         The plane, (rows, columns), uint8, uint16, int16 or float32 in native order.
 
     Raises:
-        CorruptImage: The file is missing, truncated or not a TIFF.
+        CorruptImage: The file is missing, truncated or not what its name says.
         DataError: Colour, lossy compression, or another type of pixel.
     """
-    return decode(read_bytes(path), path)
+    return read_plane(path)[0]
 
 
 def read_mask(path: Path | str) -> NDArray[Any]:
@@ -111,130 +62,60 @@ def read_mask(path: Path | str) -> NDArray[Any]:
         The plane, (rows, columns), of an integer or bool type; 0 is background.
 
     Raises:
-        CorruptImage: The file is missing, truncated or not a TIFF.
+        CorruptImage: The file is missing, truncated or not what its name says.
         DataError: Colour, lossy compression, or fractional values.
     """
-    return decode(read_bytes(path), path, mask=True)
+    return read_plane(path, mask=True)[0]
 
 
-def decode(data: bytes, path: Path | str, *, mask: bool = False) -> NDArray[Any]:
-    """Decode one plane from a file's bytes; see `read_image` and `read_mask`."""
-    with _opened(io.BytesIO(data), path) as tiff:
-        page = _page(tiff, path)
-        _check_page(page, path, len(data), mask=mask)
-        try:
-            plane_yx = np.asarray(page.asarray(maxworkers=1))
-        except Exception as error:
-            raise _corrupt(path, error) from error
-    return plane_yx.astype(plane_yx.dtype.newbyteorder("="), copy=False)
+def read_plane(path: Path | str, *, mask: bool = False) -> tuple[NDArray[Any], str]:
+    """Read one plane and what it was made of; see `read_image` and `read_mask`.
+
+    Returns:
+        The plane and the SHA-256, in hex, of its file's bytes. A plane of a Zarr store
+        has no file of its own: its digest is that of its type, shape and pixels.
+    """
+    if zarrs.is_plane(path):
+        plane_yx = zarrs.read(path, MASK_DTYPES if mask else DTYPES)
+        return plane_yx, zarrs.pixel_digest(plane_yx)
+    data = tiff.read_bytes(path)
+    return tiff.decode(data, path, mask=mask), file_digest(data)
 
 
 def read_header(path: Path | str, *, mask: bool = False) -> PlaneHeader:
-    """Type, shape and number of pages, checked as `read_image` does, without pixels.
+    """Type, shape and number of planes, checked as `read_image` does, without pixels.
 
     Raises:
         CorruptImage: As `read_image`, so far as the header tells.
         DataError: As `read_image`.
     """
-    file, _ = split_page(path)
-    _check_kind(file)
-    with _opened(file, path) as tiff:
-        page = _page(tiff, path)
-        _check_page(page, path, file.stat().st_size, mask=mask)
-        return PlaneHeader(
-            str(page.dtype), (page.imagelength, page.imagewidth), len(tiff.pages)
-        )
+    if zarrs.is_plane(path):
+        return zarrs.read_header(path, MASK_DTYPES if mask else DTYPES)
+    return tiff.read_header(path, mask=mask)
 
 
-def read_description(path: Path | str) -> str:
-    """The text of the first page's ImageDescription; empty when there is none.
+def plane_digest(path: Path | str) -> str:
+    """The digest that `read_plane` gives, or `absent` where nothing can be read."""
+    try:
+        if zarrs.is_plane(path):
+            return zarrs.pixel_digest(zarrs.read(path, DTYPES + MASK_DTYPES))
+        with split_page(path)[0].open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, CorruptImage, DataError):
+        return "absent"
 
-    Raises:
-        CorruptImage: The file is missing or not a TIFF.
-    """
-    file, _ = split_page(path)
-    with _opened(file, path) as tiff:
-        return str(_page(tiff, file).description)
+
+def plane_state(path: Path | str) -> str:
+    """Describe a plane's files so that a repair shows: sizes and times of change."""
+    if zarrs.is_plane(path):
+        return zarrs.state(path)
+    try:
+        found = split_page(path)[0].stat()
+    except OSError:
+        return "missing"
+    return f"{found.st_size}:{found.st_mtime_ns}"
 
 
 def file_digest(data: bytes) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
-
-
-@contextmanager
-def _opened(source: Path | io.BytesIO, path: Path | str) -> Iterator[TiffFile]:
-    """Open a TIFF; whatever tifffile raises on opening is a corrupt image, named."""
-    try:
-        tiff = TiffFile(source)
-    except OSError as error:
-        raise _corrupt(path, error.strerror or error) from error
-    except Exception as error:
-        raise _corrupt(path, error) from error
-    with tiff:
-        yield tiff
-
-
-def _page(tiff: TiffFile, path: Path | str) -> TiffPage:
-    """The page that a plane's name stands for."""
-    _, number = split_page(path)
-    try:
-        count = len(tiff.pages)
-        page = tiff.pages[number] if number < count else None
-    except Exception as error:
-        raise _corrupt(path, error) from error
-    if count == 0:
-        raise _corrupt(path, "it holds no picture")
-    if page is None:
-        msg = f"{path}: the file has {count} page(s), counted from 0; name one of them"
-        raise DataError(msg)
-    return page if isinstance(page, TiffPage) else page.aspage()
-
-
-def _check_kind(file: Path) -> None:
-    """Refuse kinds of file that are not TIFF, with the way out."""
-    suffix = file.suffix.lower()
-    if suffix == ".gz":
-        msg = f"{file} is packed; unpack it first (gunzip) and name the TIFF"
-        raise DataError(msg)
-    if suffix not in (".tif", ".tiff"):
-        msg = f"{file} is not a TIFF; export the raw counts as TIFF ({_WHY})"
-        raise DataError(msg)
-
-
-def _check_page(page: TiffPage, path: Path | str, size: int, *, mask: bool) -> None:
-    """Refuse what loses bits, what is not one gray plane, and what is cut short."""
-    if page.compression not in _LOSSLESS:
-        name = getattr(page.compression, "name", page.compression)
-        msg = f"{path} is compressed by {name}, which may be lossy; {_EXPORT}"
-        raise DataError(msg)
-    gray = _MASK_GRAY if mask else _GRAY
-    if page.samplesperpixel != 1 or page.photometric not in gray:
-        name = getattr(page.photometric, "name", page.photometric)
-        msg = (
-            f"{path} is stored as {name} with {page.samplesperpixel} sample(s) a "
-            f"pixel, not as one channel's counts; {_EXPORT}"
-        )
-        raise DataError(msg)
-    allowed = _MASK_DTYPES if mask else DTYPES
-    if str(page.dtype) not in allowed:
-        msg = f"{path} holds {page.dtype} pixels; expected {', '.join(allowed)}"
-        raise DataError(msg)
-    _check_whole(page, path, size)
-
-
-def _check_whole(page: TiffPage, path: Path | str, size: int) -> None:
-    """Refuse a file whose pixels are missing or end beyond the file."""
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    if not segments or any(count == 0 for _, count in segments):
-        raise _corrupt(path, "parts of the picture were never written")
-    end = max(offset + count for offset, count in segments)
-    if end > size:
-        raise _corrupt(path, f"cut short: {size:,} bytes of at least {end:,}")
-    if len(page.shape) != 2:
-        msg = f"{path} has axes {page.axes} {page.shape}; expected one plane a page"
-        raise DataError(msg)
-
-
-def _corrupt(path: Path | str, why: object) -> CorruptImage:
-    return CorruptImage(f"{path} can't be read as a TIFF ({why}); restore the file")

@@ -9,15 +9,11 @@ to the CSV's own folder.
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from pandera.errors import SchemaErrors
 from pandera.pandas import Check, Column, DataFrameSchema
 
-from normgate.contract.files import write_atomic
+from normgate import tables
 from normgate.errors import DataError
 from normgate.plates.wells import parse_well
 
@@ -25,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import pandas as pd
+
+KIND = "plate"
 KEY = ("plate", "well", "site", "timepoint_ms")
 PATH_PREFIX = "path_"
 _FILLED = Check.str_length(min_value=1, error="must not be empty")
@@ -73,11 +72,7 @@ def read_plate_csv(path: Path) -> pd.DataFrame:
     Raises:
         DataError: The file, a column, or a row's value is not what the table needs.
     """
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        msg = f"{path} can't be read as a plate CSV ({error}); make it with `index`"
-        raise DataError(msg) from error
+    frame = tables.read_text(path, KIND, "make it with `index`")
     for name in _INTEGERS:
         if name in frame:
             frame[name] = _integers(frame[name], path)
@@ -90,12 +85,7 @@ def write_plate_csv(frame: pd.DataFrame, path: Path) -> None:
     Raises:
         DataError: A column or value is not what the table needs.
     """
-    text = io.StringIO()
-    check(frame, path).to_csv(
-        text, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, text.getvalue().encode())
+    tables.write_text(check(frame, path), path)
 
 
 def check(frame: pd.DataFrame, path: Path | str = "the plate table") -> pd.DataFrame:
@@ -114,10 +104,7 @@ def check(frame: pd.DataFrame, path: Path | str = "the plate table") -> pd.DataF
     if not any(str(name).startswith(PATH_PREFIX) for name in frame.columns):
         msg = f"{path} has no path_<MARKER> column; name at least one channel's files"
         raise DataError(msg)
-    try:
-        SCHEMA.validate(frame, lazy=True)
-    except SchemaErrors as errors:
-        raise DataError(_sentence(errors, path)) from errors
+    tables.validate(frame, SCHEMA, path, KIND, "make the table with `index`")
     if frame.empty:
         msg = f"{path} has no rows; check what was indexed"
         raise DataError(msg)
@@ -134,21 +121,6 @@ def _integers(values: pd.Series[str], path: Path) -> pd.Series[int]:
         msg = f"{path} line {line}: {values.name} is {wrong.iloc[0]!r}, not a number"
         raise DataError(msg)
     return values.astype("int64")
-
-
-def _sentence(errors: SchemaErrors, path: Path | str) -> str:
-    """The first failure in words, and how many more there are."""
-    cases = errors.failure_cases
-    first: dict[str, Any] = dict(cases.iloc[0])
-    more = f" ({len(cases) - 1} more)" if len(cases) > 1 else ""
-    found, rule = first["failure_case"], str(first["check"])
-    found = found.item() if hasattr(found, "item") else found
-    if rule == "column_in_dataframe":
-        return f"{path} has no column {found!r}; make the table with `index`{more}"
-    if rule == "column_in_schema":
-        return f"{path} has a column {found!r} that a plate table has not{more}"
-    at = "" if pd.isna(first["index"]) else f" line {int(first['index']) + 2}"
-    return f"{path}{at}: column {first['column']!r} is {found!r}, which {rule}{more}"
 
 
 def _check_wells(frame: pd.DataFrame, path: Path | str) -> None:

@@ -11,7 +11,7 @@ toxic drug takes neurites. Nothing here knows of files or plates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
@@ -54,6 +54,9 @@ LOOKS: Mapping[str, Look] = {
 }
 MASKED_COUNTS = 40.0
 """Counts of HALO above background that make one count of HALO_MASKED."""
+Masked = Literal["byte", "halo"]
+"""What HALO_MASKED holds inside the mask: HALO above its background, scaled to 0..255,
+or HALO's own counts. Outside it is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,10 @@ class Neuron:
 
 
 def simulate_site(
-    condition: Condition, puncta_gain: Sequence[float], rng: Generator
+    condition: Condition,
+    puncta_gain: Sequence[float],
+    rng: Generator,
+    masked: Masked = "byte",
 ) -> list[dict[str, NDArray[np.uint16]]]:
     """Simulate one site: nine neurons on a grid, the same ones at each timepoint.
 
@@ -87,6 +93,7 @@ def simulate_site(
         condition: What the well does to its neurons.
         puncta_gain: For each timepoint, puncta per unit of severity.
         rng: Where every random number comes from.
+        masked: What HALO_MASKED holds.
 
     Returns:
         For each timepoint a plane of (96, 96) uint16 counts by marker.
@@ -98,15 +105,22 @@ def simulate_site(
     for time in range(len(puncta_gain)):
         puncta = _mosaic([n.puncta_yx[time] * n.expression for n in neurons])
         halo = _exposed("HALO", 0.30 * body + puncta, condition, rng)
-        above = np.clip(halo - LOOKS["HALO"].background, 0, None) / MASKED_COUNTS
         planes.append(
             {
                 "RFP1": _counts(_exposed("RFP1", body, condition, rng)),
                 "HALO": _counts(halo),
-                "HALO_MASKED": _counts(np.minimum(np.where(mask, above, 0), 255)),
+                "HALO_MASKED": _counts(np.where(mask, _masked(halo, masked), 0)),
             }
         )
     return planes
+
+
+def _masked(halo_yx: NDArray[np.float64], kind: Masked) -> NDArray[np.float64]:
+    """HALO as it stands inside the mask."""
+    if kind == "halo":
+        return halo_yx
+    above = np.clip(halo_yx - LOOKS["HALO"].background, 0, None) / MASKED_COUNTS
+    return np.minimum(above, 255)
 
 
 def _neuron(

@@ -12,16 +12,17 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from normgate.contract import write_atomic
 from normgate.errors import CorruptImage, DataError
 from normgate.plates.read import read_image, read_mask
+from normgate.transform.threads import streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -128,39 +129,16 @@ def count(
     saved = time.monotonic()
     if progress is not None:
         progress(len(total.done), len(sources))
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        for piece in _completed(pool, pieces, sources, how, workers):
-            total.add(piece)
-            if progress is not None:
-                progress(len(total.done), len(sources))
-            if time.monotonic() - saved > _SAVE_SECONDS:
-                _save(total, state, identity)
-                saved = time.monotonic()
+    counted = partial(_count_piece, sources=sources, how=how)
+    for piece in streamed(counted, pieces, workers):
+        total.add(piece)
+        if progress is not None:
+            progress(len(total.done), len(sources))
+        if time.monotonic() - saved > _SAVE_SECONDS:
+            _save(total, state, identity)
+            saved = time.monotonic()
     _save(total, state, identity)
     return total
-
-
-def _completed(
-    pool: ThreadPoolExecutor,
-    pieces: Iterator[list[int]],
-    sources: Sequence[Source],
-    how: Pass,
-    workers: int,
-) -> Iterator[Tally]:
-    """Pieces as they are done; only a few wait, so that memory stays constant."""
-    running = set()
-    try:
-        for piece in pieces:
-            running.add(pool.submit(_count_piece, piece, sources, how))
-            while len(running) >= 2 * workers:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in finished)
-    finally:
-        for future in running:
-            future.cancel()
 
 
 def _count_piece(piece: Iterable[int], sources: Sequence[Source], how: Pass) -> Tally:

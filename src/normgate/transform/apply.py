@@ -51,6 +51,7 @@ class Normalizer:
     def __init__(self, spec: Spec, *, threads: int = 1) -> None:
         self.spec = spec
         self.threads = threads
+        self._names = spec.names
         self._dtypes = tuple(np.dtype(channel.input) for channel in spec.channels)
         self._forms = tuple(normal_form(channel) for channel in spec.channels)
         check_scopes(self._forms, spec.names)
@@ -85,7 +86,7 @@ class Normalizer:
         for c, apply in self._measure(pixels, results):
             applies[c] = apply
         blocks = [
-            (apply, pixels[c][part], results[c][part], self.spec.names[c])
+            (apply, pixels[c][part], results[c][part], self._names[c])
             for c, apply in enumerate(applies)
             if apply is not None
             for part in self._parts(pixels[c].size)
@@ -109,7 +110,7 @@ class Normalizer:
         pixels: list[NDArray[Any]],
         results: list[NDArray[np.float32]],
     ) -> list[tuple[int, Apply]]:
-        names = [self.spec.names[c] for c in group]
+        names = [self._names[c] for c in group]
         forms = [self._forms[c] for c in group]
         sample = [self._values(c, pixels[c]) for c in group]
         tables: list[tuple[int, Apply]] = []
@@ -125,7 +126,7 @@ class Normalizer:
         """Return a channel's values: those that occur, or all where they are floats."""
         if pixels.dtype == np.float32:
             if not kernels.all_finite(pixels):
-                _refuse_non_finite(pixels, self.spec.names[c])
+                _refuse_non_finite(pixels, self._names[c])
             return Values(pixels.astype(np.float64), None)
         alone = len(self._groups) == 1
         parts = [pixels[part] for part in self._parts(pixels.size)]
@@ -148,7 +149,7 @@ class Normalizer:
         return shared_out(function, items, self.threads)
 
     def _check(self, planes: Sequence[NDArray[Any]] | NDArray[Any]) -> None:
-        names = self.spec.names
+        names = self._names
         if len(planes) != len(names):
             raise DataError(
                 f"found {len(planes)} planes, expected {len(names)}: {', '.join(names)}"

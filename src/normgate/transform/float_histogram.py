@@ -93,6 +93,18 @@ class FloatHistogram:
             )
         return FineHistogram(self._parts[:, 0].astype(np.int64), bins)
 
+    def coarse(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Values that occur, cut to their upper halves, rising, and their counts."""
+        counts = self._parts[ASCENDING, 0].astype(np.int64)
+        occurring = np.flatnonzero(counts)
+        patterns = ASCENDING[occurring].astype(np.uint32) << 16
+        values = patterns.view(np.float32).astype(np.float64) + 0.0
+        # Both zeros are one value.
+        distinct, places = np.unique(values, return_inverse=True)
+        joined = np.zeros(len(distinct), dtype=np.int64)
+        np.add.at(joined, places, counts[occurring])
+        return distinct, joined
+
     @property
     def mean(self) -> float:
         """The exact mean, rounded once.
@@ -131,17 +143,18 @@ class FloatHistogram:
         A pattern is a sign, an exponent e and a mantissa m = upper * 2**16 + lower; its
         value is m * 2**(e - 150), with the hidden bit in upper where e is not 0.
         """
-        one = two = Fraction(0)
+        # In whole units of the smallest subnormal number, for fractions are slow.
+        one = two = 0
         for high in np.flatnonzero(self._parts[:, 0]).tolist():
             count, low, *squares = (int(part) for part in self._parts[high])
             exponent, hidden = (high >> 7) & 255, 128
             upper = ((high & 127) + (hidden if exponent else 0)) << 16
-            unit = Fraction(2) ** (max(exponent, 1) - 150)
+            shift = max(exponent, 1) - 1
             sign = -1 if high >> 15 else 1
-            one += sign * (upper * count + low) * unit
+            one += sign * (upper * count + low) << shift
             square = squares[0] + squares[1] * HALF
-            two += (upper * upper * count + 2 * upper * low + square) * unit * unit
-        return one, two
+            two += (upper * upper * count + 2 * upper * low + square) << 2 * shift
+        return Fraction(one, 1 << 149), Fraction(two, 1 << 298)
 
 
 class FineHistogram:

@@ -1,4 +1,4 @@
-"""Arcsinh and log1p, such that a table of them has the same bits on every machine.
+"""Arcsinh and log1p, such that they have the same float32 bits on every machine.
 
 Libraries differ in the last places of binary64, which almost never reaches float32.
 So a value is carried as an interval that holds every library's answer; where both
@@ -43,7 +43,8 @@ def bounded(operation: Nonlinear, x: Interval) -> Interval:
         exact = np.full_like(x.low, _exact(operation, float(x.low.flat[0])))
         return Interval(exact, exact)
     margin = LIBRARY_ULPS * np.finfo(np.float64).eps
-    low, high = nonlinear(operation, x.low), nonlinear(operation, x.high)
+    low = nonlinear(operation, x.low)
+    high = low if x.high is x.low else nonlinear(operation, x.high)
     return Interval(low - margin * np.abs(low), high + margin * np.abs(high))
 
 
@@ -60,7 +61,8 @@ def settled(
         low, high = (
             end.astype(np.float32) for end in operations(Interval(values, values))
         )
-        for index in np.flatnonzero(low != high):
+        # Beyond a logarithm's domain nothing is settled: it is NaN on every machine.
+        for index in np.flatnonzero((low != high) & ~(np.isnan(low) & np.isnan(high))):
             one = values[index : index + 1]
             low[index] = operations(Interval(one, one)).low.astype(np.float32)[0]
     return low

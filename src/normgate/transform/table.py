@@ -101,9 +101,8 @@ def fixed_operations(form: ChannelForm) -> tuple[FixedOperation, ...]:
 def apply_fixed_float(form: ChannelForm, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Apply a fixed form to float32 pixels, without a table.
 
-    Clamp-affine forms have the table's arithmetic and give the same bits everywhere.
-    With arcsinh or log1p the result may differ between machines by one unit in the
-    last float32 place.
+    It has the table's arithmetic and gives the same bits everywhere, with arcsinh and
+    log1p too.
 
     Args:
         form: A normal form with float32 input and no per-sample steps.
@@ -114,8 +113,12 @@ def apply_fixed_float(form: ChannelForm, x: NDArray[np.float32]) -> NDArray[np.f
         SpecError: If the form has per-sample steps.
     """
     refuse_non_finite(x)
+    operations = fixed_operations(form)
+    if any(isinstance(operation, Nonlinear) for operation in operations):
+        flat = x.reshape(-1).astype(np.float64)
+        return settled(flat, lambda v: _intervals(operations, v)).reshape(x.shape)
     with np.errstate(over="ignore"):
-        return apply_operations(fixed_operations(form), x).astype(np.float32)
+        return apply_operations(operations, x).astype(np.float32)
 
 
 def refuse_non_finite(x: NDArray[np.float32]) -> None:
@@ -182,8 +185,11 @@ def _rounded(value: Fraction) -> float:
 def _intervals(operations: Sequence[FixedOperation], x: Interval) -> Interval:
     for operation in operations:
         if isinstance(operation, ClampAffine):
-            low, high = (clamp_affine(operation, end) for end in x)
-            x = Interval(np.minimum(low, high), np.maximum(low, high))
+            low = clamp_affine(operation, x.low)
+            high = low if x.high is x.low else clamp_affine(operation, x.high)
+            x = Interval(low, low)
+            if high is not low:
+                x = Interval(np.minimum(low, high), np.maximum(low, high))
         else:
             x = bounded(operation, x)
     return x

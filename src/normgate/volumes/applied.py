@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normgate.contract.ct import CT, MRI
-from normgate.errors import DataError, FingerprintMismatch
+from normgate.errors import CorruptImage, DataError, FingerprintMismatch
 from normgate.volumes.cases import Case
 from normgate.volumes.geometry import boxes
 from normgate.volumes.mismatch import explain
@@ -30,6 +30,8 @@ from normgate.volumes.probe import (
 from normgate.volumes.probe_files import Like, format_of, write_volume
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from normgate.volumes.load import Loader
@@ -41,6 +43,20 @@ CT_RESCALE = (2.0, -1024.0)
 def like_of(case: Case) -> Like:
     """How a case's files are laid out."""
     return Like(mri=format_of(case.mri), ct=format_of(case.ct))
+
+
+def readable_like(cases: Iterable[Case]) -> Like:
+    """How the files of the first case that can be read are laid out.
+
+    Raises:
+        DataError: No case can be read.
+    """
+    for case in cases:
+        try:
+            return like_of(case)
+        except CorruptImage:
+            continue
+    raise DataError("no case can be read; look at the paths in the case CSV")
 
 
 def measure(loader: Loader, like: Like | None = None) -> Output:

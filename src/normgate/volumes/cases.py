@@ -10,22 +10,20 @@ that there is none. Optional ct_slope and ct_intercept make HU of a CT that is n
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from pandera.errors import SchemaErrors
 from pandera.pandas import Check, Column, DataFrameSchema
 
-from normgate.contract.files import write_atomic
+from normgate import tables
 from normgate.errors import CorruptImage, DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
 MASKS = ("brain", "bone", "lesion")
 RESCALE = ("ct_slope", "ct_intercept")
@@ -107,14 +105,8 @@ def read_case_csv(path: Path) -> pd.DataFrame:
     Raises:
         DataError: The file, a column, or a row's value is not what the table needs.
     """
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} can't be read as a case CSV ({error}); name a table with a row "
-            "for each pair of MRI and CT"
-        ) from error
-    return check(frame, path)
+    remedy = "name a table with a row for each pair of MRI and CT"
+    return check(tables.read_text(path, "case", remedy), path)
 
 
 def write_case_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -123,11 +115,7 @@ def write_case_csv(frame: pd.DataFrame, path: Path) -> None:
     Raises:
         DataError: A column or value is not what the table needs.
     """
-    text = io.StringIO()
-    check(frame, path).to_csv(
-        text, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL
-    )
-    write_atomic(path, text.getvalue().encode())
+    tables.write_text(check(frame, path), path)
 
 
 def check(frame: pd.DataFrame, path: Path | str = "the case table") -> pd.DataFrame:
@@ -143,10 +131,7 @@ def check(frame: pd.DataFrame, path: Path | str = "the case table") -> pd.DataFr
     Raises:
         DataError: The first thing that is wrong, with its row and the way to mend it.
     """
-    try:
-        SCHEMA.validate(frame, lazy=True)
-    except SchemaErrors as errors:
-        raise DataError(_sentence(errors, path)) from errors
+    tables.validate(frame, SCHEMA, path, "case", "a case table needs it")
     if frame.empty:
         raise DataError(f"{path} has no rows; give it a row for each case")
     twice = frame[frame["case"].duplicated()]
@@ -210,17 +195,3 @@ def _rescale(row: dict[Any, Any], place: str) -> tuple[float, float] | None:
             "two numbers, the slope above 0, or both empty"
         )
     return pair
-
-
-def _sentence(errors: SchemaErrors, path: Path | str) -> str:
-    """The first failure in words, and how many more there are."""
-    cases = errors.failure_cases
-    first: dict[str, Any] = dict(cases.iloc[0])
-    more = f" ({len(cases) - 1} more)" if len(cases) > 1 else ""
-    found, rule = first["failure_case"], str(first["check"])
-    if rule == "column_in_dataframe":
-        return f"{path} has no column {found!r}; a case table needs it{more}"
-    if rule == "column_in_schema":
-        return f"{path} has a column {found!r} that a case table has not{more}"
-    at = "" if pd.isna(first["index"]) else f" line {int(first['index']) + 2}"
-    return f"{path}{at}: column {first['column']!r} is {found!r}, which {rule}{more}"

@@ -23,7 +23,7 @@ import numpy as np
 from normgate.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -149,15 +149,48 @@ def crop(
         (rows, columns) for 2D, (slices, rows, columns) for 3D; an array of its own.
     """
     patch = np.full(geometry.patch_zyx, fill, dtype=volume_zyx.dtype)
+    source, target = _places(box, geometry, volume_zyx.shape)
+    patch[target] = volume_zyx[source]
+    return patch.reshape(geometry.patch)
+
+
+def stitch(
+    patches: NDArray[np.float32],
+    found: Sequence[Box],
+    geometry: VolumeGeometry,
+    shape_zyx: tuple[int, int, int],
+) -> NDArray[np.float32]:
+    """Put patches together to the volume that they were cut from.
+
+    Args:
+        patches: (n, *patch), one for each box.
+        found: Where they lie, as `boxes` gives them; they cover the volume.
+        geometry: The patches' size.
+        shape_zyx: Of the volume.
+
+    Returns:
+        Where patches overlap, their mean; what lies beyond the volume is left out.
+    """
+    total = np.zeros(shape_zyx, dtype=np.float64)
+    count = np.zeros(shape_zyx, dtype=np.int32)
+    for patch, box in zip(patches, found, strict=True):
+        source, target = _places(box, geometry, shape_zyx)
+        total[source] += patch.reshape(geometry.patch_zyx)[target]
+        count[source] += 1
+    result: NDArray[np.float32] = (total / count).astype(np.float32)
+    return result
+
+
+def _places(
+    box: Box, geometry: VolumeGeometry, shape_zyx: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The part of a volume that a patch shows, and the part of the patch that it is."""
     source, target = [], []
-    for first, side, length in zip(
-        box[1:], geometry.patch_zyx, volume_zyx.shape, strict=True
-    ):
+    for first, side, length in zip(box[1:], geometry.patch_zyx, shape_zyx, strict=True):
         low, high = max(first, 0), max(min(first + side, length), max(first, 0))
         source.append(slice(low, high))
         target.append(slice(low - first, high - first))
-    patch[tuple(target)] = volume_zyx[tuple(source)]
-    return patch.reshape(geometry.patch)
+    return tuple(source), tuple(target)
 
 
 def _starts(length: int, side: int) -> list[int]:

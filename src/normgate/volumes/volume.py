@@ -24,6 +24,7 @@ from nibabel.orientations import (
 )
 
 from normgate.errors import CorruptImage, DataError
+from normgate.transform import exactness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,19 +178,7 @@ def as_type(volume: Volume, dtype: str, what: str) -> NDArray[Any]:
     Raises:
         DataError: A value is not exact in that type.
     """
-    own = volume.array_zyx
-    if own.dtype == dtype:
-        return own
-    with np.errstate(invalid="ignore", over="ignore"):
-        other = own.astype(dtype)
-    wrong = other.astype(np.float64) != own
-    if wrong.any():
-        found = own[wrong][0]
-        raise DataError(
-            f"{volume.path} holds {found:g}, which {dtype} can't hold exactly, but "
-            f"channel {what} of the spec takes {dtype}; use a spec with float32 for it"
-        )
-    return other
+    return exactness.as_type(volume.array_zyx, dtype, volume.path, what)
 
 
 def mask_of(volume: Volume) -> Volume:

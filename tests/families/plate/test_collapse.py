@@ -10,9 +10,10 @@ from tests.families.plate.simulated import spec, units
 
 from normgate.engine.loop import fit
 from normgate.engine.settings import FitSettings
+from normgate.engine.split import split_of
 from normgate.families.plate.metrics import scores
 from normgate.families.plate.settings import ModelSettings
-from normgate.families.plate.split import folds_of, split_of
+from normgate.families.plate.split import folds_of
 from normgate.families.plate.task import PlateTask
 from normgate.plates.demo import DemoSettings, write_demo
 from normgate.tracker import NullTracker

@@ -9,11 +9,21 @@ import pytest
 import torch
 from tests.families.plate.simulated import GEOMETRY, spec
 
+from normgate.engine import member, record
+from normgate.engine.assemble import assemble, worst_vitals
+from normgate.engine.member import Member, train_member
 from normgate.engine.settings import FitSettings
 from normgate.families import open_bundle
-from normgate.families.plate import figures, member, record
-from normgate.families.plate.assemble import Origin, assemble, held_out, worst_vitals
-from normgate.families.plate.member import Member, Plan, train_member
+from normgate.families.plate import figures
+from normgate.families.plate.assemble import (
+    golden_counts,
+    headline,
+    held_out,
+    origin_of,
+    outcome,
+)
+from normgate.families.plate.bundled import PlateBundles
+from normgate.families.plate.plan import Plan
 from normgate.families.plate.settings import PRESETS, ModelSettings
 from normgate.families.plate.split import folds_of
 from normgate.plates.probe import expected_fingerprint
@@ -22,6 +32,7 @@ from normgate.tracker import NullTracker
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from normgate.engine.card import Card
     from normgate.families.plate.data import PlateUnits
 
 CLASSES = ("WT", "APP")
@@ -53,8 +64,9 @@ def trained(
     return whole, members, folder
 
 
-def origin() -> Origin:
-    return Origin(
+def bundled(folder: Path, whole: Plan, members: list[Member]) -> Card:
+    origin = origin_of(
+        whole,
         preset=PRESETS["rescue"],
         geometry=GEOMETRY,
         timepoint_ms=0,
@@ -62,6 +74,9 @@ def origin() -> Origin:
         provenance=None,
         data_digest="0" * 64,
     )
+    golden = golden_counts(whole.spec, GEOMETRY.window or GEOMETRY.size)
+    figures_of = headline(whole, members)
+    return assemble(folder, PlateBundles(), origin, members, FIT, figures_of, golden)
 
 
 def test_a_finished_replicate_is_found_and_not_fitted(
@@ -74,14 +89,15 @@ def test_a_finished_replicate_is_found_and_not_fitted(
     assert found.vitals == members[0].vitals
     for key, value in members[0].state.items():
         assert torch.equal(found.state[key], value)
-    assert np.array_equal(found.test_logits, members[0].test_logits)
+    pairs = zip(outcome(found), outcome(members[0]), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
 
 
 def test_the_card_says_which_wells_a_member_saw(
     trained: tuple[Plan, list[Member], Path], tmp_path: Path
 ) -> None:
     whole, members, _ = trained
-    card = assemble(tmp_path / "bundle", whole, members, FIT, origin())
+    card = bundled(tmp_path / "bundle", whole, members)
     for one in card.members:
         parts = (one.train_groups, one.validation_groups, one.test_groups)
         assert sum(map(len, parts)) == len(set().union(*parts)) == 16
@@ -97,24 +113,24 @@ def test_the_bundle_gives_the_logits_that_training_saw(
     trained: tuple[Plan, list[Member], Path], tmp_path: Path
 ) -> None:
     whole, members, _ = trained
-    assemble(tmp_path / "bundle", whole, members, FIT, origin())
+    bundled(tmp_path / "bundle", whole, members)
     ensemble = open_bundle(tmp_path / "bundle").ensemble
-    at = members[0].test_at
+    at, trained_logits = outcome(members[0])
     with torch.inference_mode():
-        logits = ensemble.logits(torch.from_numpy(whole.units.images[at]))[0].numpy()
-    assert np.allclose(logits, members[0].test_logits, atol=1e-5)
+        outputs = ensemble.outputs(torch.from_numpy(whole.units.images[at]))
+    assert np.allclose(outputs["logits"][0].numpy(), trained_logits, atol=1e-5)
 
 
 def test_the_same_members_keep_the_bundle_that_is_there(
     trained: tuple[Plan, list[Member], Path], tmp_path: Path
 ) -> None:
     whole, members, _ = trained
-    assemble(tmp_path / "b", whole, members, FIT, origin())
+    bundled(tmp_path / "b", whole, members)
     manifest = tmp_path / "b" / "manifest.json"
     before = manifest.read_bytes(), manifest.stat().st_mtime_ns
-    assemble(tmp_path / "b", whole, members, FIT, origin())
+    bundled(tmp_path / "b", whole, members)
     assert (manifest.read_bytes(), manifest.stat().st_mtime_ns) == before
-    assemble(tmp_path / "b", whole, members[:1], FIT, origin())
+    bundled(tmp_path / "b", whole, members[:1])
     assert len(open_bundle(tmp_path / "b").card.members) == 1
 
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from normgate.contract import Channel, Clip, Rescale, Spec
+from normgate.engine.assemble import assemble
+from normgate.engine.member import train_member
 from normgate.engine.settings import FitSettings
 from normgate.families import open_bundle
-from normgate.families.plate.assemble import Origin, assemble
+from normgate.families.plate.assemble import golden_counts, headline, origin_of
+from normgate.families.plate.bundled import PlateBundles
 from normgate.families.plate.data import prepare
-from normgate.families.plate.member import Plan, train_member
+from normgate.families.plate.plan import Plan
 from normgate.families.plate.selection import select
 from normgate.families.plate.settings import PRESETS, ModelSettings
 from normgate.families.plate.split import folds_of
@@ -88,7 +91,8 @@ def test_real_cells_are_trained_on_and_bundled(real_data: Path, tmp_path: Path) 
         model=ModelSettings(),
     )
     member = train_member(plan.task(0, FIT), 0, FIT, NullTracker(), tmp_path / "m")
-    origin = Origin(
+    origin = origin_of(
+        plan,
         preset=PRESETS["rescue"],
         geometry=geometry,
         timepoint_ms=0,
@@ -96,12 +100,15 @@ def test_real_cells_are_trained_on_and_bundled(real_data: Path, tmp_path: Path) 
         provenance=None,
         data_digest="0" * 64,
     )
-    assemble(tmp_path / "bundle", plan, [member], FIT, origin)
+    golden = golden_counts(spec, geometry.size)
+    figures_of = headline(plan, [member])
+    family = PlateBundles()
+    assemble(tmp_path / "bundle", family, origin, [member], FIT, figures_of, golden)
 
     bundle = open_bundle(tmp_path / "bundle")
     site = places[0]
     raw = loader.raw(site, loader.read(site))
-    logits, _ = bundle.ensemble.score(raw)
+    logits = bundle.ensemble.predict(raw)["logits"]
     first = units.groups == site.split_group
     task = plan.task(0, FIT)
     task.model.load_state_dict(member.state)

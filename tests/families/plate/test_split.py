@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from normgate.engine.split import split_of
 from normgate.errors import DataError
-from normgate.families.plate.split import folds_of, split_of
+from normgate.families.plate.split import folds_of
 
 LABELS = np.repeat([0, 1], [60, 40])
 GROUPS = np.array([f"P1:{number // 4:02d}" for number in range(100)])

@@ -10,8 +10,9 @@ import torch
 from tests.families.conformance import TaskConformance
 from tests.families.plate.simulated import spec
 
+from normgate.engine.split import split_of
 from normgate.families.plate.settings import ModelSettings
-from normgate.families.plate.split import folds_of, split_of
+from normgate.families.plate.split import folds_of
 from normgate.families.plate.task import PlateTask, jittered, turned
 
 if TYPE_CHECKING:

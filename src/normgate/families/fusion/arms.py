@@ -28,6 +28,8 @@ class Arm:
     """One training of the replay."""
 
     name: str
+    about: str
+    """What is done, in a few words."""
     ct: CtNormalization
     model: ModelSettings
     diffusion: DiffusionSettings
@@ -39,6 +41,7 @@ class Arm:
 def _arms() -> tuple[Arm, ...]:
     before = Arm(
         name="before",
+        about="CT in 0..1, clamp at [-3, 5], noise predicted",
         ct="legacy_minmax_ct",
         model=ModelSettings(),
         diffusion=DiffusionSettings(prediction="eps_legacy", bound="hard_legacy"),
@@ -54,10 +57,16 @@ def _arms() -> tuple[Arm, ...]:
     weights = replace(before.loss, beta=1.2, gamma=3.0)
     soft = replace(before.diffusion, bound="tanh")
     after = replace(
-        before, name="after", ct="legacy_masked_z_ct", diffusion=soft, loss=weights
+        before,
+        name="after",
+        about="all three repairs: CT by its own z-score, soft clamp, weights",
+        ct="legacy_masked_z_ct",
+        diffusion=soft,
+        loss=weights,
     )
     best = Arm(
         name="best",
+        about="CT by the data set, velocity predicted, regions as target",
         ct="nnunet_ct",
         model=ModelSettings(),
         diffusion=DiffusionSettings(),
@@ -65,20 +74,34 @@ def _arms() -> tuple[Arm, ...]:
     )
     unbound = replace(after.diffusion, bound="none")
     pooled = ModelSettings(conditioning="pooled_legacy")
+    masked_z: CtNormalization = "legacy_masked_z_ct"
+    window: CtNormalization = "legacy_window_ct"
+
+    def normalized(arm: Arm, name: str, about: str, ct: CtNormalization) -> Arm:
+        return replace(arm, name=name, about=about, ct=ct)
+
     return (
         before,
-        replace(before, name="normalization_only", ct="legacy_masked_z_ct"),
-        replace(before, name="clamp_only", diffusion=soft),
-        replace(before, name="weights_only", loss=weights),
+        normalized(before, "normalization_only", "before, CT by its z-score", masked_z),
+        replace(before, name="clamp_only", about="before, soft clamp", diffusion=soft),
+        replace(
+            before, name="weights_only", about="before, larger weights", loss=weights
+        ),
         after,
-        replace(after, name="after_no_clamp", diffusion=unbound),
-        replace(after, name="after_window", ct="legacy_window_ct"),
+        replace(
+            after, name="after_no_clamp", about="after, no clamp", diffusion=unbound
+        ),
+        normalized(after, "after_window", "after, CT in a window -160..240", window),
         best,
-        replace(best, name="best_minmax_ct", ct="legacy_minmax_ct"),
-        replace(best, name="best_masked_z_ct", ct="legacy_masked_z_ct"),
-        replace(best, name="best_window_ct", ct="legacy_window_ct"),
-        replace(best, name="best_pooled", model=pooled),
-        replace(after, name="after_pooled", model=pooled),
+        normalized(best, "best_minmax_ct", "best, CT in 0..1", "legacy_minmax_ct"),
+        normalized(best, "best_masked_z_ct", "best, CT by its own z-score", masked_z),
+        normalized(best, "best_window_ct", "best, CT in a window -160..240", window),
+        replace(
+            best, name="best_pooled", about="best, pooled conditioning", model=pooled
+        ),
+        replace(
+            after, name="after_pooled", about="after, pooled conditioning", model=pooled
+        ),
         *(_legacy_sampler(arm) for arm in (before, after, best)),
     )
 
@@ -87,6 +110,7 @@ def _legacy_sampler(arm: Arm) -> Arm:
     return replace(
         arm,
         name=f"{arm.name}_legacy_sampler",
+        about=f"{arm.name}'s weights, drawn with the incident's sampler",
         diffusion=replace(arm.diffusion, sampler="ddpm_subsampled_legacy"),
         trained_as=arm.name,
     )

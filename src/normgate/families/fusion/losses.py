@@ -89,7 +89,8 @@ def training_loss(
         settings: The weights and variants.
         spans: Of the references, for the local SSIM.
         batch: `condition` (b, c, ...) whose first channels are MRI and CT; `brain`,
-            `bone`, `lesion` (b, 1, ...); `t` (b,), noise levels; `noise` (b, 1, ...).
+            `bone`, `lesion` (b, 1, ...); `t` (b,), noise levels; `noise` (b, 1, ...);
+            `lesion_known` (b,), where some units' lesions are unknown.
 
     Returns:
         A scalar, and the unweighted parts: diffusion, brain, bone, lesion, and
@@ -109,6 +110,8 @@ def training_loss(
         "bone": 1 - ssim(settings.ssim, fused, ct, batch["bone"], spans.ct),
         "lesion": lesion_loss(model.lesion(fused), batch["lesion"]),
     }
+    if "lesion_known" in batch:
+        parts_b["lesion"] = parts_b["lesion"] * batch["lesion_known"]
     loss = total(settings, parts_b, diffusion.weight(t_b))
     parts = {name: float(part.detach().mean()) for name, part in parts_b.items()}
     parts["zero_gradient"] = diffusion.zero_gradient_fraction(implied.detach())

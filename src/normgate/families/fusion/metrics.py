@@ -11,7 +11,7 @@ Arrays are (n, ...) units, with `...` y, x or z, y, x, without a channel axis.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +63,11 @@ class References:
         """The units of each case."""
         for name in np.unique(self.case):
             yield np.flatnonzero(self.case == name)
+
+    def only(self, at: NDArray[np.intp]) -> References:
+        """The same of some units."""
+        names = (field.name for field in fields(self))
+        return References(**{name: getattr(self, name)[at] for name in names})
 
 
 def image_scores(

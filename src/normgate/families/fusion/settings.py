@@ -139,6 +139,27 @@ class LossSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSettings:
+    """How a training goes through its patches."""
+
+    passes: int = 10
+    """Passes over the training patches in one epoch, between two evaluations."""
+    mirror: bool = True
+    """Whether a training patch is mirrored left to right at random."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant.
+
+        Raises:
+            SettingsError: With the parameter, its value and what is expected.
+        """
+        if type(self.passes) is not int or not 1 <= self.passes <= 100_000:
+            raise SettingsError(
+                f"passes is {self.passes!r}, expected a number 1 to 100000"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """What one clinical question asks of a fused image."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normgate.contract import spec_digest, write_atomic
+from normgate.engine.growing import GrowingArray
 from normgate.errors import CorruptImage, DataError
-from normgate.plates.read import split_page
+from normgate.plates.read import plane_digest
 from normgate.transform.histogram import IntegerHistogram
 
 if TYPE_CHECKING:
@@ -109,18 +109,10 @@ def _input_digest(loader: Loader, site: Site) -> str:
     """SHA-256 over the files of a site; `absent` stands for one that can't be read."""
     total = hashlib.sha256()
     for key in loader.keys:
-        total.update(f"{key} {_file_digest(site.planes.get(key))}\n".encode())
+        path = site.planes.get(key)
+        found = "absent" if path is None else plane_digest(path)
+        total.update(f"{key} {found}\n".encode())
     return total.hexdigest()
-
-
-def _file_digest(path: Path | None) -> str:
-    if path is None:
-        return "absent"
-    try:
-        with split_page(path)[0].open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "absent"
 
 
 def _build(
@@ -139,7 +131,7 @@ def _build(
     ]
     counts: list[int] = []
     quarantined: dict[int, str] = {}
-    with _UnitsFile(folder / "units.npy") as file:
+    with GrowingArray(folder / "units.npy") as file:
         for number, made in enumerate(_in_order(loader, sites, pool)):
             if isinstance(made, CorruptImage):
                 quarantined[number] = str(made)
@@ -198,38 +190,6 @@ def _refuse_failed(quarantined: dict[int, str], total: int) -> None:
             f"{len(quarantined)} of {total} sites can't be read, the first because "
             f"{first}; mend the files before training"
         )
-
-
-class _UnitsFile:
-    """An .npy file whose number of units is known only at the end."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.shape: tuple[int, ...] = (0, 0, 0, 0)
-
-    def __enter__(self) -> _UnitsFile:
-        self._file = self._path.open("wb+")
-        return self
-
-    def add(self, images_ncyx: NDArray[np.float32]) -> None:
-        if not self.shape[1]:
-            self.shape = (0, *images_ncyx.shape[1:])
-            self._header()
-        self._file.write(np.ascontiguousarray(images_ncyx, dtype="<f4").data)
-        self.shape = (self.shape[0] + len(images_ncyx), *self.shape[1:])
-
-    def _header(self) -> None:
-        # NumPy pads a header so that the first axis may grow in place.
-        header = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._file.seek(0)
-            self._header()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
 
 
 def _write_counts(folder: Path, histograms: Sequence[IntegerHistogram | None]) -> None:

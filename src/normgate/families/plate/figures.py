@@ -1,6 +1,6 @@
 """Pictures of a plate training: intensities before and after, units, curves, ROC.
 
-Each function writes one PNG. Matplotlib without a display.
+Each function writes one PNG.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from normgate.engine.canvas import grid, save
 from normgate.families.plate.metrics import auroc
 from normgate.transform.table import first_value
 
@@ -34,7 +33,7 @@ _CALIBRATION_BINS = 10
 def histograms(path: Path, spec: Spec, units: PlateUnits) -> None:
     """Raw counts above, what the network sees below; one column for each channel."""
     channels = spec.channels
-    figure, axes = _grid(2, len(channels), width=3.4, height=2.4)
+    figure, axes = grid(2, len(channels), width=3.4, height=2.4)
     some = units.images[:_SAMPLED]
     for index, channel in enumerate(channels):
         before, after = axes[0][index], axes[1][index]
@@ -47,7 +46,7 @@ def histograms(path: Path, spec: Spec, units: PlateUnits) -> None:
         after.set_xlabel("after normalization")
     axes[0][0].set_ylabel("pixels")
     axes[1][0].set_ylabel("pixels")
-    _save(figure, path)
+    save(figure, path)
 
 
 def montage(
@@ -56,7 +55,7 @@ def montage(
     """Units of each class as the network sees them: a row a class and channel."""
     rng = np.random.default_rng(seed)
     rows = [(number, c) for number in range(len(classes)) for c in units.channels]
-    figure, axes = _grid(len(rows), UNITS_SHOWN, width=1.1, height=1.1)
+    figure, axes = grid(len(rows), UNITS_SHOWN, width=1.1, height=1.1)
     for row, (number, channel) in enumerate(rows):
         index = units.channels.index(channel)
         if index == 0:
@@ -69,12 +68,12 @@ def montage(
                 picture = units.images[chosen[column], index]
                 axis.imshow(picture, cmap="gray", vmin=limits[0], vmax=limits[1])
         axes[row][0].set_title(f"{classes[number]} {channel}", fontsize=7, loc="left")
-    _save(figure, path)
+    save(figure, path)
 
 
 def curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Loss and AUROC over the epochs."""
-    figure, axes = _grid(1, 2, width=4.2, height=3.0)
+    figure, axes = grid(1, 2, width=4.2, height=3.0)
     epochs = range(1, len(history) + 1)
     shown = (
         ("loss", ("train_loss", "validation_nll")),
@@ -87,7 +86,7 @@ def curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
         axis.set_xlabel("epoch")
         axis.set_ylabel(title)
         axis.legend(frameon=False, fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def roc_and_calibration(
@@ -102,7 +101,7 @@ def roc_and_calibration(
         curves_of: By name: truth and positive probability of each unit.
         positive: The positive class.
     """
-    figure, axes = _grid(1, 2, width=4.2, height=3.8)
+    figure, axes = grid(1, 2, width=4.2, height=3.8)
     roc, reliability = axes[0]
     for name, (truth, p) in curves_of.items():
         if truth.any() and not truth.all():
@@ -117,7 +116,7 @@ def roc_and_calibration(
     roc.legend(frameon=False, fontsize=8, title="AUROC of held-out units")
     reliability.set_xlabel(f"P({positive})")
     reliability.set_ylabel(f"share that is {positive}")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _reliability(
@@ -135,20 +134,3 @@ def _raw_histogram(axis: Axes, channel: Channel, counts: NDArray[np.int64]) -> N
     start = first_value(channel.input)
     values = np.flatnonzero(counts) + start
     axis.hist(values, bins=_BINS, weights=counts[values - start], color="0.4", log=True)
-
-
-def _grid(
-    rows: int, columns: int, *, width: float, height: float
-) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of axes, without pyplot, whose global state is not thread-safe."""
-    figure = Figure(
-        figsize=(width * columns, height * rows), dpi=110, layout="constrained"
-    )
-    FigureCanvasAgg(figure)
-    found = figure.subplots(rows, columns, squeeze=False)
-    return figure, [list(row) for row in found]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import roc_auc_score
 
-from normgate.engine.ensemble import softmax
+from normgate.families.plate.probabilities import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

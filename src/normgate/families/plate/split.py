@@ -1,13 +1,10 @@
-"""Which wells train, validate and test each replicate: by split group, never by crop.
+"""The folds of plate units: wells are never split, and classes spread evenly.
 
-All replicates share one partition into folds. Replicate r tests fold r and validates
-on fold r + 1 (both modulo the number of folds), so that together they hold out every
-fold as often as possible.
+Which fold trains, validates and tests is `engine.split`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """Unit numbers of one replicate, each ascending."""
-
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
 
 
 def folds_of(
@@ -63,13 +51,3 @@ def folds_of(
     for number, (_, held_out) in enumerate(splitter.split(rows, labels, groups)):
         fold[held_out] = number
     return fold
-
-
-def split_of(fold: NDArray[np.int64], folds: int, replicate: int) -> Split:
-    """The units of one replicate."""
-    test, validation = replicate % folds, (replicate + 1) % folds
-    return Split(
-        train=np.flatnonzero((fold != test) & (fold != validation)),
-        validation=np.flatnonzero(fold == validation),
-        test=np.flatnonzero(fold == test),
-    )

@@ -18,18 +18,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from normgate.engine.member import Conclusion
 from normgate.engine.task import Batch, Monitor, Split
-from normgate.families.plate.metrics import scores
+from normgate.families.plate.metrics import fitted_temperature, scores
 from normgate.families.plate.model import build
 from normgate.families.plate.vitals import unit_vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from normgate.contract import Spec
-    from normgate.families.plate import split
+    from normgate.engine.split import Split as Parts
     from normgate.families.plate.data import PlateUnits
     from normgate.families.plate.settings import ModelSettings
     from normgate.gate import Vital
@@ -39,7 +40,7 @@ EVALUATED_AT_ONCE = 256
 
 
 class PlateTask:
-    """Implements `normgate.engine.task.Task`.
+    """Implements `normgate.engine.member.Replicate`.
 
     Args:
         name: What to call it in progress lines.
@@ -58,7 +59,7 @@ class PlateTask:
         name: str,
         spec: Spec,
         units: PlateUnits,
-        parts: split.Split,
+        parts: Parts,
         model: ModelSettings,
         classes: tuple[str, ...],
         batch_size: int,
@@ -125,21 +126,62 @@ class PlateTask:
         labels, groups = self.units.labels[at], self.units.groups[at]
         return scores(logits, labels, groups, self.classes, temperature)
 
-    @torch.inference_mode()
     def logits(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits (n, k) of units by number, as the model is now."""
-        self.model.eval()
-        device = next(self.model.parameters()).device
-        found = [
-            self.model(self._images(at[start : start + EVALUATED_AT_ONCE]).to(device))
-            for start in range(0, len(at), EVALUATED_AT_ONCE)
-        ]
-        result: NDArray[np.float32] = torch.cat(found).float().cpu().numpy()
-        return result
+        starts = range(0, len(at), EVALUATED_AT_ONCE)
+        pieces = (self._images(at[n : n + EVALUATED_AT_ONCE]) for n in starts)
+        return logits_of(self.model, pieces)
 
     def vitals(self) -> tuple[Vital, ...]:
         """Of the units after normalization, and of held-out predictions."""
-        logits = torch.from_numpy(self.logits(self.parts.test))
+        return self._vitals("test")
+
+    def alarms(self) -> tuple[Vital, ...]:
+        """The vitals of the validation split, as the model is now."""
+        return self._vitals("validation")
+
+    def conclude(self) -> Conclusion:
+        """Calibrate on the validation split, and test.
+
+        `kept` has test_at (n,), the unit numbers of the test split, and test_logits
+        (n, k), before temperature.
+        """
+        validation, test = self.parts.validation, self.parts.test
+        validation_logits = self.logits(validation).astype(np.float64)
+        labels = self.units.labels[validation]
+        temperature = fitted_temperature(validation_logits, labels)
+        logits = self.logits(test)
+        return Conclusion(
+            train_groups=self.train_groups,
+            validation_groups=self.groups_of(validation),
+            test_groups=self.groups_of(test),
+            temperature=temperature,
+            metrics=self._metrics(validation_logits, logits, temperature),
+            kept={
+                "test_at": torch.from_numpy(test),
+                "test_logits": torch.from_numpy(logits),
+            },
+        )
+
+    def _metrics(
+        self,
+        validation_logits: NDArray[np.float64],
+        test_logits: NDArray[np.float32],
+        temperature: float,
+    ) -> dict[str, float]:
+        """Calibrated metrics of both held-out splits, and raw calibration of test."""
+        test = self.score(self.parts.test, test_logits, temperature)
+        raw = self.score(self.parts.test, test_logits)
+        validation = self.score(self.parts.validation, validation_logits, temperature)
+        return {
+            **{f"test_{key}": value for key, value in test.items()},
+            **{f"test_{key}_uncalibrated": raw[key] for key in ("nll", "ece")},
+            **{f"validation_{key}": validation[key] for key in ("auroc", "nll")},
+            "temperature": temperature,
+        }
+
+    def _vitals(self, split: Split) -> tuple[Vital, ...]:
+        logits = torch.from_numpy(self.logits(getattr(self.parts, split)))
         positive = torch.softmax(logits, dim=1)[:, -1].tolist()
         return unit_vitals(self.spec, self.units, positive, self.classes[-1])
 
@@ -154,6 +196,16 @@ class PlateTask:
     def groups_of(self, at: NDArray[np.int64]) -> tuple[str, ...]:
         """Split groups of some units, sorted."""
         return tuple(str(name) for name in np.unique(self.units.groups[at]))
+
+
+@torch.inference_mode()
+def logits_of(model: nn.Module, pieces_ncyx: Iterable[Tensor]) -> NDArray[np.float32]:
+    """Logits (n, k) of units that come in pieces, in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    found = [model(piece.to(device)) for piece in pieces_ncyx]
+    result: NDArray[np.float32] = torch.cat(found).float().cpu().numpy()
+    return result
 
 
 def turned(units_ncyx: Tensor, symmetry_n: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a plate training says of itself to a tracker: flat settings, and words.
+"""What a training says of itself to a tracker: flat settings, and words.
 
 Every constant of every channel is a param of its own (`norm.RFP1.low`), so that two
 runs can be compared line by line.
@@ -6,7 +6,6 @@ runs can be compared line by line.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from normgate.contract import Channel, Spec, Step
     from normgate.gate import Vital
-    from normgate.plates.geometry import Geometry
     from normgate.tracker import Scalar
 
 
@@ -47,19 +45,11 @@ def spec_params(spec: Spec) -> dict[str, Scalar]:
     return found
 
 
-def geometry_params(geometry: Geometry) -> dict[str, Scalar]:
-    """The fields of a geometry under `geometry.<field>`."""
-    return {
-        f"geometry.{key}": "none" if value is None else value
-        for key, value in geometry.to_json().items()
-    }
-
-
-def flat_params(prefix: str, settings: Any) -> dict[str, Scalar]:
-    """The fields of a settings dataclass under `<prefix>.<field>`."""
+def flat_params(prefix: str, values: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Settings, as `asdict` gives them, under `<prefix>.<name>`."""
     return {
         f"{prefix}.{key}": "none" if value is None else value
-        for key, value in asdict(settings).items()
+        for key, value in values.items()
     }
 
 

@@ -1,0 +1,1 @@
+"""Acquisitions: imaging mass cytometry and stacks of embeddings, bound by marker."""

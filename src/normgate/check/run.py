@@ -1,0 +1,65 @@
+"""Any kind of table against a spec: which kind it is, and who collects and decides."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from normgate.check import plates, volumes
+from normgate.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from normgate.check.checked import Checked, Kind
+    from normgate.check.settings import CheckSettings
+    from normgate.contract import Provenance, Spec
+
+
+def check(
+    data: Path,
+    spec: Spec | None,
+    settings: CheckSettings,
+    *,
+    provenance: Provenance | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Checked:
+    """Hold a table's data against a spec.
+
+    Args:
+        data: A plate CSV or a case CSV.
+        spec: What is to normalize them; None looks at the data alone.
+        settings: How much is looked at.
+        provenance: Where the spec's constants came from, if that is known.
+        progress: Told of the rows looked at and of their total.
+
+    Raises:
+        DataError: The table is of no kind that is known, or not valid.
+        SpecError: The spec's channels are not of this kind of data.
+    """
+    collect = {"plates": plates.check_plates, "volumes": volumes.check_volumes}
+    return collect[kind_of(data)](data, spec, settings, provenance, progress)
+
+
+def kind_of(data: Path) -> Kind:
+    """What a table's columns say that it is.
+
+    Raises:
+        DataError: It can't be read, or is no table that is known.
+    """
+    try:
+        with data.open(encoding="utf-8", newline="") as file:
+            columns = next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{data} can't be read as a table ({error}); name a plate or case CSV"
+        ) from error
+    if {"mri", "ct"} <= set(columns):
+        return "volumes"
+    if "well" in columns:
+        return "plates"
+    raise DataError(
+        f"{data} has columns {', '.join(columns[:8]) or 'none'}: neither a plate CSV "
+        "(well, path_<MARKER>, as `index` makes it) nor a case CSV (mri, ct)"
+    )

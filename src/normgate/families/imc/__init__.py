@@ -1,0 +1,1 @@
+"""The IMC family: autoencoders of imaging mass cytometry, on grids and cell graphs."""

@@ -1,0 +1,146 @@
+"""Pictures of an IMC training: reconstructions side by side, latents, R2 of channels.
+
+Each function writes one PNG. Reconstructions are in the evaluation space, so that
+pictures of trainings with different normalizations can be compared.
+
+Axes: u units, c channels, h rows and w columns of nodes, d latent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from normgate.engine.canvas import grid, save
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from normgate.families.imc.units import ImcUnits
+
+CHANNELS_SHOWN = 3
+BARS = 40
+"""Channels of the bar chart; of more, the worst and the best."""
+
+
+def reconstructions(
+    path: Path,
+    truth_uchw: NDArray[np.float64],
+    found_uchw: NDArray[np.float64],
+    channels: Sequence[str],
+) -> None:
+    """Input, reconstruction and error of several units, a column for each unit.
+
+    The units lie side by side under one scale, so that "all look alike" is seen. The
+    channels are those whose layout varies most, weakest and in between.
+
+    Args:
+        path: The PNG.
+        truth_uchw: Units in the evaluation space.
+        found_uchw: Their reconstructions.
+        channels: The channels' names.
+    """
+    layout = truth_uchw - truth_uchw.mean(axis=(2, 3), keepdims=True)
+    order = np.argsort(layout.var(axis=(0, 2, 3)))
+    places = np.linspace(len(order) - 1, 0, min(CHANNELS_SHOWN, len(order)))
+    shown = [int(order[round(place)]) for place in places]
+    figure, axes = grid(3 * len(shown), len(truth_uchw), width=1.2, height=1.2)
+    for number, c in enumerate(shown):
+        low, high = np.percentile(truth_uchw[:, c], (1, 99))
+        rows = {
+            "input": (truth_uchw[:, c], low, high, "viridis"),
+            "reconstruction": (found_uchw[:, c], low, high, "viridis"),
+            "error": (found_uchw[:, c] - truth_uchw[:, c], -2.0, 2.0, "RdBu_r"),
+        }
+        for line, (title, (images, least, most, colours)) in enumerate(rows.items()):
+            row = axes[3 * number + line]
+            for axis, image in zip(row, images, strict=True):
+                axis.imshow(image, vmin=least, vmax=most, cmap=colours)
+                axis.set_xticks([])
+                axis.set_yticks([])
+            row[0].set_ylabel(title, fontsize=7)
+            row[0].set_title(channels[c], fontsize=7, loc="left")
+    save(figure, path)
+
+
+def spreads(path: Path, units: ImcUnits) -> None:
+    """Std of each channel before and after normalization, sorted by the first."""
+    before = units.raw.std(axis=(0, 2, 3), dtype=float)
+    after = units.images.std(axis=(0, 2, 3), dtype=float)
+    order = np.argsort(before)
+    figure, axes = grid(1, 1, width=6.0, height=3.0)
+    axis = axes[0][0]
+    ranks = np.arange(len(order))
+    axis.semilogy(ranks, before[order], marker=".", label="raw values")
+    axis.semilogy(ranks, after[order], marker=".", label="after normalization")
+    axis.set_xlabel("channels by raw spread")
+    axis.set_ylabel("standard deviation")
+    axis.legend(frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def latents(
+    path: Path, mu_ud: NDArray[Any], labels: Mapping[str, NDArray[Any]]
+) -> None:
+    """The first two principal components of latent means, coloured by what is known."""
+    named = labels or {"units": np.zeros(len(mu_ud))}
+    components = min(2, *mu_ud.shape)
+    fitted = PCA(n_components=components, random_state=0)
+    places = np.zeros((len(mu_ud), 2))
+    places[:, :components] = fitted.fit_transform(mu_ud)
+    figure, axes = grid(1, len(named), width=4.0, height=3.4)
+    for axis, (name, values) in zip(axes[0], named.items(), strict=True):
+        if values.dtype.kind in "USO":
+            for word in np.unique(values):
+                axis.scatter(*places[values == word].T, s=8, label=str(word))
+            axis.legend(frameon=False, fontsize=7)
+        else:
+            drawn = axis.scatter(*places.T, s=8, c=values, cmap="viridis")
+            figure.colorbar(drawn, ax=axis)
+        shares = (*fitted.explained_variance_ratio_, 0.0)
+        axis.set_xlabel(f"first component ({shares[0]:.0%})")
+        axis.set_ylabel(f"second component ({shares[1]:.0%})")
+        axis.set_title(f"latent by {name}", fontsize=9)
+    save(figure, path)
+
+
+def channel_bars(path: Path, r2: Mapping[str, float]) -> None:
+    """R2 of each channel, sorted; below -1 is drawn at -1."""
+    ranked = sorted(r2, key=lambda name: r2[name])
+    if len(ranked) > BARS:
+        ranked = ranked[: BARS // 2] + ranked[-BARS // 2 :]
+    values = [max(r2[name], -1.0) for name in ranked]
+    figure, axes = grid(1, 1, width=6.0, height=0.8 + 0.14 * len(ranked))
+    axis = axes[0][0]
+    colours = ["tab:red" if value <= 0 else "tab:blue" for value in values]
+    axis.barh(ranked, values, color=colours)
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    axis.tick_params(axis="y", labelsize=6)
+    axis.set_xlabel("R2 of held-out units, in the evaluation space")
+    most = "" if len(r2) <= BARS else f" (worst and best {BARS // 2} of {len(r2)})"
+    axis.set_title(f"reconstruction of each channel{most}", fontsize=9)
+    save(figure, path)
+
+
+def curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Loss, R2 and KL over the epochs."""
+    figure, axes = grid(1, 3, width=4.0, height=3.0)
+    epochs = range(1, len(history) + 1)
+    shown = (
+        ("loss", ("train_loss", "train_mse")),
+        ("R2", ("validation_r2_median", "validation_spatial_r2")),
+        ("nats", ("validation_kl_true", "validation_kl_reported")),
+    )
+    for axis, (title, names) in zip(axes[0], shown, strict=True):
+        for name in names:
+            values = [metrics.get(name, np.nan) for metrics in history]
+            axis.plot(epochs, values, label=name.replace("_", " "))
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(title)
+        axis.legend(frameon=False, fontsize=8)
+    save(figure, path)

@@ -1,0 +1,1 @@
+"""Incident fusion: CT in another range than MRI, and what it was blamed for."""

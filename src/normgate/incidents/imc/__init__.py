@@ -1,0 +1,1 @@
+"""Incident imc: blurry reconstructions, and what sharpened them."""

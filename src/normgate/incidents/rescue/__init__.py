@@ -1,0 +1,1 @@
+"""Incident rescue: two normalizations of one name, in training and deployment."""
