@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _check import check_first
 from _fusion_finish import finish
 from _fusion_options import Request, parse
 from _fusion_record import FusionAccount, record_parent
@@ -62,6 +63,14 @@ def train_model(
         groups, folds=request.folds, seed=request.fit.seed, what="patients"
     )
     constants = _constants(request, data, rows, fold)
+    check_first(
+        parent,
+        request.check,
+        data,
+        constants.spec,
+        provenance=constants.provenance,
+        out=request.out / "check",
+    )
     loader = Loader(constants.spec, request.geometry)
     fingerprint = verify(loader, readable_like(rows))
     plan = _plan(request, loader, rows, fold)

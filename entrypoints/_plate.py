@@ -29,7 +29,7 @@ from normgate.families.plate.assemble import (
 from normgate.families.plate.bundled import PlateBundles
 from normgate.families.plate.data import prepare
 from normgate.families.plate.plan import Plan
-from normgate.families.plate.selection import select
+from normgate.families.plate.selection import classes_of, select
 from normgate.families.plate.split import folds_of
 from normgate.plates.applied import readable_file
 from normgate.plates.demo import write_demo
@@ -52,6 +52,7 @@ def train(entry: str, preset: str, options: dict[str, Any]) -> None:
     with run_entry(entry, options, {"normgate.preset": preset}) as parent:
         request = parse(preset, options)
         data = request.data or _demonstration(request.out)
+        places = sites(read_plate_csv(data), data)
         check_first(
             parent,
             request.check,
@@ -59,8 +60,8 @@ def train(entry: str, preset: str, options: dict[str, Any]) -> None:
             request.spec,
             provenance=request.provenance,
             out=request.out / "check",
+            classes=classes_of(select(places, request.preset), request.preset),
         )
-        places = sites(read_plate_csv(data), data)
         log_table(parent.tracker, data, "training")
         models = [
             train_model(parent, request, data, places, timepoint)

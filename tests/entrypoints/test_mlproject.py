@@ -49,6 +49,7 @@ STEPS: dict[str, dict[str, str]] = {
         "column_rule": "1-2=WT,3-4=APP",
     },
     "measure": {"data": "demo/plates.csv"},
+    "check": {"data": "demo/plates.csv", "spec": "contracts/specs/plate_3ch.json"},
     "train_rescue": {**TINY, "timepoints": "0"},
     "train_app": SIX_CHANNELS,
     "train_wt": SIX_CHANNELS,
