@@ -96,7 +96,7 @@ def test_the_gate_refuses_a_model_of_ct_between_0_and_1(
     place, done = refused
     assert done.returncode == 2, done.stderr[-4000:]
     for words in (
-        "Promotion of fusion-stroke version 1 to champion is refused",
+        "Promotion of fusion-stroke version 1 to champion refused",
         "CT was trained with",
         "clip -1000..3000",
         "clip 1..1233",
