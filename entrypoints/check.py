@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from _check import checked_in_run
 
-from mlflow_normgate.datasets import log_plate_csv
+from mlflow_normgate.datasets import log_table
 from mlflow_normgate.entry import run_entry
 from normgate.check import BLOCKED, CheckSettings
 from normgate.check.settings import sample_size
@@ -39,7 +39,7 @@ def main(
             workers=workers,
             training=names_in_file("groups", Path(groups) if groups else None),
         )
-        log_plate_csv(run.tracker, data, "check")
+        log_table(run.tracker, data, "check")
         path = Path(spec) if spec else None
         found = checked_in_run(
             run,

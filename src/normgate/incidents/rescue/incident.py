@@ -17,11 +17,12 @@ from normgate.contract import spec_digest
 from normgate.engine.loop import fit
 from normgate.engine.record import flat_params, spec_params
 from normgate.engine.settings import FitSettings
+from normgate.engine.split import Split
 from normgate.families.plate.arms import ARMS, CROSSED
 from normgate.families.plate.data import prepare
 from normgate.families.plate.selection import select
 from normgate.families.plate.settings import PRESETS, ModelSettings
-from normgate.families.plate.split import Split, folds_of
+from normgate.families.plate.split import folds_of
 from normgate.families.plate.task import PlateTask
 from normgate.incidents.outcome import Outcome
 from normgate.incidents.rescue.claims import CLAIMS, COLUMNS
