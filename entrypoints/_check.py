@@ -11,6 +11,7 @@ from normgate.errors import DataError, SettingsError
 from normgate.plates.progress import LoggedProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlflow_normgate.runs import Run
@@ -29,6 +30,7 @@ def check_first(
     *,
     provenance: Provenance | None,
     out: Path,
+    classes: Mapping[tuple[str, str], str] | None = None,
 ) -> None:
     """Check the data of a training before its first step.
 
@@ -39,6 +41,7 @@ def check_first(
         spec: The training's spec.
         provenance: Where its constants came from, if that is known.
         out: The folder of reports.
+        classes: What is learnt of each well, by plate and well; None: the labels.
 
     Raises:
         DataError: A finding is red, and `how` is `block`.
@@ -48,9 +51,8 @@ def check_first(
         raise SettingsError(f"check is {how!r}, expected {', '.join(get_args(How))}")
     if how == "off":
         return
-    found = checked_in_run(
-        run, data, spec, CheckSettings(), provenance=provenance, out=out
-    )
+    settings = CheckSettings(classes=classes)
+    found = checked_in_run(run, data, spec, settings, provenance=provenance, out=out)
     red = found.of("red")
     if red and how == "block":
         told = " ".join(f"{one.sentence} {one.mend}".strip() for one in red[:3])

@@ -69,6 +69,7 @@ _OPTIONS = (
     click.option("--out", default="work", help="Where everything is written."),
     click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
     click.option("--finish", default="auto", help="auto, train or all."),
+    click.option("--check", default="block", help="Of data: block, warn or off."),
 )  # fmt: skip
 
 
@@ -97,6 +98,8 @@ class Request:
     out: Path
     finish: bool
     """Whether to bind, promote and deploy."""
+    check: str
+    """`block`, `warn` or `off`: what a red finding of the data does."""
 
 
 def fusion_options(command: _Command) -> _Command:
@@ -140,6 +143,7 @@ def parse(options: dict[str, Any]) -> Request:
         fit=_fit(options),
         out=Path(options["out"]),
         finish=finishes(options),
+        check=_check(options),
     )
 
 
@@ -173,3 +177,9 @@ def _patch(text: str) -> tuple[int, ...]:
             f"patch is {text!r}, expected rows,columns or slices,rows,columns, as 32,32"
         )
     return tuple(int(part) for part in parts)
+
+
+def _check(options: dict[str, Any]) -> str:
+    """What a red finding does; nothing is blocked where red is to be recorded."""
+    recorded = options["audit"] == "record" and options["check"] == "block"
+    return "warn" if recorded else str(options["check"])

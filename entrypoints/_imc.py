@@ -39,10 +39,14 @@ from normgate.families.imc.statistics import Constants, constants_of
 from normgate.plates.progress import LoggedProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mlflow_normgate.runs import Run
     from normgate.contract import Spec
+    from normgate.engine.card import Card
+    from normgate.engine.member import Member
+    from normgate.engine.settings import FitSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +55,7 @@ def train(options: dict[str, Any]) -> None:
     """Run one IMC training from parameters to the closing words."""
     with run_entry("train_imc", options, {"normgate.preset": NAME}) as parent:
         request = parse(options)
-        data = request.data or _demonstration(request.out)
+        data = request.data or demonstration(request.out)
         rows = acquisitions(read_acquisition_csv(data), data)
         log_table(parent.tracker, data, "training")
         plan, model = train_model(parent, request, data, rows)
@@ -63,6 +67,21 @@ def train_model(
     parent: Run, request: Request, data: Path, rows: tuple[Acquisition, ...]
 ) -> tuple[Plan, Trained]:
     """Train all replicates of the model, and register their bundle."""
+    plan, training = planned(request, data, rows)
+    account = ImcAccount(plan)
+    members = replicates(
+        parent, training, account, request.fit, plan.task, request.replicates
+    )
+    folder = request.out / "bundles" / plan.name
+    card = bundled(folder, training, plan, members, request.fit)
+    record_model(parent, training, account, card)
+    return plan, registered(parent, folder, plan.name, card)
+
+
+def planned(
+    request: Request, data: Path, rows: tuple[Acquisition, ...]
+) -> tuple[Plan, Training]:
+    """Units, split and network of the model, and what its runs tell."""
     groups = np.array([row.split_group for row in rows])
     fold = group_folds(
         groups, folds=request.folds, seed=request.fit.seed, what="slides or patients"
@@ -71,29 +90,32 @@ def train_model(
     loader = Loader(constants.spec, request.geometry)
     fingerprint = verify(loader, like_of(rows[0]))
     plan = _plan(request, loader, data, rows, fold)
-    training = _training(request, data, plan, constants, fingerprint)
-    account = ImcAccount(plan)
-    members = replicates(
-        parent, training, account, request.fit, plan.task, request.replicates
-    )
-    folder = request.out / "bundles" / plan.name
-    card = assemble(
+    return plan, _training(request, data, plan, constants, fingerprint)
+
+
+def bundled(
+    folder: Path,
+    training: Training,
+    plan: Plan,
+    members: Sequence[Member],
+    fit: FitSettings,
+) -> Card:
+    """Write the bundle of the model's replicates."""
+    return assemble(
         folder,
         ImcBundles(),
         origin_of(
             plan,
             preset=NAME,
-            applied_fingerprint=fingerprint,
-            provenance=constants.provenance,
-            data_digest=file_digest(data),
+            applied_fingerprint=training.applied_fingerprint,
+            provenance=training.provenance,
+            data_digest=file_digest(training.data),
         ),
         members,
-        request.fit,
+        fit,
         headline(members),
         golden_acquisitions(plan),
     )
-    record_model(parent, training, account, card)
-    return plan, registered(parent, folder, plan.name, card)
 
 
 def _constants(
@@ -172,7 +194,8 @@ def _known(folder: Path, spec: Spec) -> dict[str, Known]:
     return known
 
 
-def _demonstration(out: Path) -> Path:
+def demonstration(out: Path) -> Path:
+    """Acquisitions to try things out, written unless they are there."""
     folder = out / "acquisitions"
     _logger.info("no data given: using demonstration acquisitions in %s", folder)
     return write_demo(folder, progress=LoggedProgress("wrote", "slides"))

@@ -18,6 +18,7 @@ from tests.deploy.fakes import fake_model, plate_spec, write_plates
 from tests.engine import bundles
 from tests.families.plate.simulated import spec
 
+from normgate.check.design import confounded
 from normgate.contract import Channel, Spec, read_contract, spec_digest
 from normgate.deploy.pipeline import deploy
 from normgate.deploy.settings import DeploySettings
@@ -33,6 +34,7 @@ from normgate.gate.vitals import dead_channel
 from normgate.incidents.rescue.plates import Plates, PlateSettings, greyscale
 from normgate.incidents.rescue.specs import spec_of
 from normgate.plates import probe
+from normgate.plates.demo import DemoSettings, write_demo
 from normgate.plates.geometry import Geometry
 from normgate.plates.load import Loader, sites
 from normgate.plates.schema import check, read_plate_csv, write_plate_csv
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from normgate.plates.faults import Fault
 
 SPECS = ROOT / "contracts" / "specs"
 TILES = Geometry(kind="tile", window=32, size=32)
@@ -121,6 +125,20 @@ def test_l8_pillow_saturates_what_16_bits_hold(plates: Plates) -> None:
     counts = loader.read(site)[loader.channel_keys[0]]
     assert (greyscale(counts) == 255).mean() > 0.99
     assert len(np.unique(counts)) > 500
+
+
+@pytest.mark.parametrize(
+    ("fault", "level"), [("label_is_plate", "red"), ("none", "green")]
+)
+def test_confound_a_label_that_is_the_plate_is_a_red_finding(
+    tmp_path: Path, fault: Fault, level: str
+) -> None:
+    settings = DemoSettings(plates=2, rows=1, timepoints_ms=(0,), fault=fault)
+    frame = read_plate_csv(write_demo(tmp_path / "demo", settings))
+    controls = frame[frame["label"] != ""]
+    found = confounded(list(zip(controls["label"], controls["plate"], strict=True)))
+    assert found.level == level
+    assert "Cramer's V of label and plate" in found.sentence
 
 
 def test_bug_001_the_order_of_classes_is_of_the_trained_weights(tmp_path: Path) -> None:

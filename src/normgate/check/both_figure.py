@@ -73,7 +73,7 @@ def _channel(axis: Axes, channel: BothChannel, labels: tuple[str, str]) -> None:
         if found is not None:
             axis.hist(
                 found.values,
-                bins=edges if edges[0] < edges[-1] else BINS,
+                bins=list(edges) if edges[0] < edges[-1] else BINS,
                 weights=found.counts / found.total,
                 histtype="stepfilled",
                 alpha=0.55,

@@ -87,6 +87,7 @@ def of_channel(
     if math.isfinite(high - low):
         yield clip_range(facts.name, before, low, high)
     yield scale(facts.name, after)
+    yield abundance(facts.name, channel)
     if _standardizes(channel):
         yield standard(facts.name, after)
 
@@ -223,6 +224,29 @@ def standard(name: str, after: Distribution) -> Finding:
         culprit=name,
         mend="Measure mean and std on the training part of these data."
         if apart > 1
+        else "",
+    )
+
+
+def abundance(name: str, channel: Channel) -> Finding:
+    """Yellow where each picture is measured by itself: how bright it is, is lost."""
+    lost = not normal_form(channel).fixed
+    return Finding(
+        name=f"norm.{name}.abundance",
+        value=float(lost),
+        threshold=0.0,
+        basis="theorem",
+        level="yellow" if lost else "green",
+        sentence=f"Channel {name} is normalized by "
+        + (
+            "each picture's own statistics, so that bright and dark pictures become "
+            "alike and abundance is lost."
+            if lost
+            else "constants, which keep how bright a picture is."
+        ),
+        culprit=name,
+        mend="Use constants of the data set, unless brightness is a nuisance."
+        if lost
         else "",
     )
 

@@ -20,7 +20,7 @@ from normgate.transform.distribution import Distribution
 from normgate.transform.view import ChannelView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from normgate.check.pictures import Sampled
@@ -85,7 +85,7 @@ def collected(
     Raises:
         DataError: The table is not valid, or none of the sample can be read.
     """
-    rows = table_rows(data)
+    rows = table_rows(data, settings.classes)
     some = rows if settings.sample is None else spread(rows, settings.sample)
     sampled = read_sample(some, spec, settings.workers, progress)
     if not sampled.pictures:
@@ -101,8 +101,14 @@ def decide(facts: PlateFacts) -> tuple[Finding, ...]:
     return ranked(finding for rule in RULES for finding in rule(facts))
 
 
-def table_rows(data: Path) -> list[Row]:
+def table_rows(
+    data: Path, classes: Mapping[tuple[str, str], str] | None = None
+) -> list[Row]:
     """The rows of a plate CSV, with each marker's file.
+
+    Args:
+        data: The plate CSV.
+        classes: Stand for the labels, by plate and well; None keeps the table's.
 
     Raises:
         DataError: The table is not valid.
@@ -116,7 +122,9 @@ def table_rows(data: Path) -> list[Row]:
                 well=row["well"],
                 site=row["site"],
                 timepoint_ms=int(row["timepoint_ms"]),
-                label=row["label"],
+                label=row["label"]
+                if classes is None
+                else classes.get((row["plate"], row["well"]), ""),
                 group=row["split_group"],
             ),
             files={name: folder / row[PATH_PREFIX + name] for name in names},

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from normgate.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SAMPLE = 200
 """Rows that are looked at, unless another number is asked for."""
@@ -18,6 +22,8 @@ class CheckSettings:
     """Rows of the table, spread over wells; None for all."""
     workers: int = 2
     """Threads that read."""
+    classes: Mapping[tuple[str, str], str] | None = None
+    """What a training learns of each well, by plate and well; None: the labels."""
     training: frozenset[str] = frozenset()
     """The split groups (plates) or cases (volumes) for training; empty: not known."""
 

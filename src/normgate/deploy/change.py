@@ -17,7 +17,7 @@ import torch
 
 from normgate.contract import spec_digest
 from normgate.errors import DataError, SpecError
-from normgate.families.plate.probabilities import softmax
+from normgate.families.plate.probabilities import combined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,11 +182,10 @@ def _loader(model: Model, spec: Spec) -> Loader:
 def _positive(model: Model, images_ncyx: NDArray[np.float32]) -> NDArray[np.float64]:
     """Positive probability of each unit, by the members' mean tempered logits."""
     batch = torch.from_numpy(np.ascontiguousarray(images_ncyx))
-    logits_rnk = model.forward(batch).cpu().numpy().astype(np.float64)
-    warm = np.array([m.temperature for m in model.members]).reshape(-1, 1, 1)
+    logits_rnk = model.forward(batch).cpu().numpy()
+    told = combined(logits_rnk, [member.temperature for member in model.members])
     at = model.classes.index(model.positive)
-    positive: NDArray[np.float64] = softmax((logits_rnk / warm).mean(axis=0))[:, at]
-    return positive
+    return told["probabilities"][:, at].astype(np.float64)
 
 
 def _own(model: Model, first: Spec, second: Spec) -> str:

@@ -6,7 +6,6 @@ healthy are elsewhere; the other arms in grey.
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from normgate.contract import write_atomic
+from normgate.engine.canvas import save
 from normgate.plates.figures import ORANGE, PURPLE
 from normgate.plates.heatmaps import INK
 
@@ -48,6 +47,7 @@ def arms_figure(
     with mpl.rc_context({"font.size": 9.0, "text.color": INK}):
         figure = Figure(
             figsize=(2.2 + 1.75 * len(shown), 1.3 + 0.27 * len(arms)),
+            dpi=_DPI,
             layout="constrained",
         )
         panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -58,14 +58,7 @@ def arms_figure(
         for label, arm in zip(panels[0].get_yticklabels(), arms, strict=True):
             label.set_color(_colour(arm))
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
-        return save(figure, path)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=_DPI)
-    write_atomic(path, data.getvalue())
+        save(figure, path)
     return path
 
 

@@ -95,6 +95,9 @@ def _histogram(axis: Axes, found: Distribution, colour: str) -> None:
     bins = _bins(found.values)
     axis.hist(found.values, bins=bins, weights=found.counts, log=True, color=colour)
     axis.set_ylabel("pixels")
+    if found.low == found.high:
+        said = f"every pixel is {found.low:.4g}"
+        axis.text(0.5, 0.5, said, transform=axis.transAxes, ha="center")
 
 
 def _bins(values: NDArray[Any]) -> list[float] | int:

@@ -44,6 +44,15 @@ def select(sites: Sequence[Site], preset: Preset) -> tuple[Labelled, ...]:
     return found
 
 
+def classes_of(
+    labelled: Sequence[Labelled], preset: Preset
+) -> dict[tuple[str, str], str]:
+    """The class of each well, by plate and well."""
+    return {
+        (one.site.plate, one.site.well): preset.classes[one.label] for one in labelled
+    }
+
+
 def _label(site: Site, preset: Preset) -> int | None:
     """The class number of a site; None if the preset does not learn from it."""
     if preset.genotype and site.genotype != preset.genotype:

@@ -25,7 +25,7 @@ from normgate.families.plate.model import build
 from normgate.families.plate.vitals import unit_vitals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -126,17 +126,11 @@ class PlateTask:
         labels, groups = self.units.labels[at], self.units.groups[at]
         return scores(logits, labels, groups, self.classes, temperature)
 
-    @torch.inference_mode()
     def logits(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits (n, k) of units by number, as the model is now."""
-        self.model.eval()
-        device = next(self.model.parameters()).device
-        found = [
-            self.model(self._images(at[start : start + EVALUATED_AT_ONCE]).to(device))
-            for start in range(0, len(at), EVALUATED_AT_ONCE)
-        ]
-        result: NDArray[np.float32] = torch.cat(found).float().cpu().numpy()
-        return result
+        starts = range(0, len(at), EVALUATED_AT_ONCE)
+        pieces = (self._images(at[n : n + EVALUATED_AT_ONCE]) for n in starts)
+        return logits_of(self.model, pieces)
 
     def vitals(self) -> tuple[Vital, ...]:
         """Of the units after normalization, and of held-out predictions."""
@@ -202,6 +196,16 @@ class PlateTask:
     def groups_of(self, at: NDArray[np.int64]) -> tuple[str, ...]:
         """Split groups of some units, sorted."""
         return tuple(str(name) for name in np.unique(self.units.groups[at]))
+
+
+@torch.inference_mode()
+def logits_of(model: nn.Module, pieces_ncyx: Iterable[Tensor]) -> NDArray[np.float32]:
+    """Logits (n, k) of units that come in pieces, in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    found = [model(piece.to(device)) for piece in pieces_ncyx]
+    result: NDArray[np.float32] = torch.cat(found).float().cpu().numpy()
+    return result
 
 
 def turned(units_ncyx: Tensor, symmetry_n: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from normgate.engine.canvas import save
 from normgate.families.imc.metrics import channel_r2
-from normgate.incidents.figure import save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,4 +45,5 @@ def reconstructions(path: Path, task: ImcTask) -> Path:
         title = f"channel {words} ({name}), R2 {each[channel]:.2f}"
         grid[2 * pair][0].set_title(title, loc="left", fontsize=8)
     figure.suptitle(task.name, x=0.01, ha="left", fontsize=10)
-    return save(figure, path)
+    save(figure, path)
+    return path

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 
 from normgate.families.plate.metrics import scores
 from normgate.families.plate.probabilities import softmax
+from normgate.families.plate.task import logits_of
 from normgate.gate.vitals import prediction_vitals
 from normgate.plates.fates import fate_of
 from normgate.plates.statistics import MIN_SEPARATION, mean, pooled_se, rescue
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from normgate.families.plate.task import PlateTask
     from normgate.gate import Vital
     from normgate.plates.load import Loader, Site
-
-_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,23 +77,11 @@ def deploy(task: PlateTask, loader: Loader, places: Sequence[Site]) -> Deployed:
     counts = [len(one) for one in images]
     labels = [task.classes.index(site.label) if site.label else -1 for site in places]
     return Deployed(
-        logits=_logits(task, np.concatenate(images)),
+        logits=logits_of(task.model, map(torch.from_numpy, images)).astype(np.float64),
         labels=np.repeat(np.array(labels, dtype=np.int64), counts),
         groups=np.repeat(np.array([site.split_group for site in places]), counts),
         classes=task.classes,
     )
-
-
-@torch.inference_mode()
-def _logits(task: PlateTask, images_ncyx: NDArray[np.float32]) -> NDArray[np.float64]:
-    task.model.eval()
-    device = next(task.model.parameters()).device
-    found = [
-        task.model(torch.from_numpy(images_ncyx[at : at + _AT_ONCE]).to(device))
-        for at in range(0, len(images_ncyx), _AT_ONCE)
-    ]
-    logits: NDArray[np.float64] = torch.cat(found).double().cpu().numpy()
-    return logits
 
 
 def rescue_scores(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from normgate.engine.canvas import save
 from normgate.families.plate.arms import ARMS, CROSSED
-from normgate.incidents.figure import save
 from normgate.plates.heatmaps import INK
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _PANELS = (("auroc", "AUROC"), ("accuracy", "accuracy"))
 
 def crossed_figure(path: Path, table: Table) -> Path:
     """Draw the matrix of AUROC and of accuracy, means over seeds."""
-    figure = Figure(figsize=(10.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(10.2, 4.2), dpi=130, layout="constrained")
     panels = figure.subplots(1, len(_PANELS), sharey=True)
     for axes, (metric, title) in zip(panels, _PANELS, strict=True):
         _matrix(axes, table, metric)
@@ -34,7 +34,8 @@ def crossed_figure(path: Path, table: Table) -> Path:
         "rescue: the same model under another normalization", x=0.01, ha="left",
         fontsize=10.5,
     )  # fmt: skip
-    return save(figure, path)
+    save(figure, path)
+    return path
 
 
 def trained_under() -> dict[str, str]:
