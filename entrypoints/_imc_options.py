@@ -18,12 +18,11 @@ from _options import (
     choose,
     finishes,
     given,
-    provenance_beside,
 )
 
 from normgate.acquisitions.geometry import GridGeometry
 from normgate.acquisitions.statistics import StatisticsSettings
-from normgate.contract import read_spec
+from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.imc.settings import (
