@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from normgate.engine.ensemble import softmax
 from normgate.families.plate.metrics import scores
+from normgate.families.plate.probabilities import softmax
 from normgate.families.plate.task import logits_of
 from normgate.gate.vitals import prediction_vitals
 from normgate.plates.fates import fate_of
