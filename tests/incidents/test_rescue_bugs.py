@@ -215,7 +215,11 @@ def _evidence(trained: Spec) -> Evidence:
         ready=True,
         source_run="run",
         spec=trained,
-        card=Card(family="plate", metrics={"test_auroc": 0.9}, vitals=()),
+        card=Card(
+            family="plate",
+            metrics={"test_auroc": 0.9},
+            vitals=(dead_channel("RFP1", 0.6),),
+        ),
         members=(member,),
         expected_fingerprint=fingerprint,
         manifest_digest="a" * 64,
