@@ -34,9 +34,13 @@ from normgate.volumes.demo import write_demo
 from normgate.volumes.load import Loader
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mlflow_normgate.runs import Run
+    from normgate.engine.card import Card
+    from normgate.engine.member import Member
+    from normgate.engine.settings import FitSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +50,7 @@ def train(options: dict[str, Any]) -> None:
     tags = {"normgate.preset": str(options["preset"])}
     with run_entry("train_fusion", options, tags) as parent:
         request = parse(options)
-        data = request.data or _demonstration(request.out)
+        data = request.data or demonstration(request.out)
         rows = cases(read_case_csv(data), data)
         log_table(parent.tracker, data, "training")
         plan, model = train_model(parent, request, data, rows)
@@ -58,6 +62,21 @@ def train_model(
     parent: Run, request: Request, data: Path, rows: tuple[Case, ...]
 ) -> tuple[Plan, Trained]:
     """Train all replicates of the model, and register their bundle."""
+    plan, training = planned(request, data, rows)
+    account = FusionAccount(plan)
+    members = replicates(
+        parent, training, account, request.fit, plan.task, request.replicates
+    )
+    folder = request.out / "bundles" / plan.name
+    card = bundled(folder, request, training, plan, members, request.fit)
+    record_model(parent, training, account, card)
+    return plan, registered(parent, folder, plan.name, card)
+
+
+def planned(
+    request: Request, data: Path, rows: tuple[Case, ...]
+) -> tuple[Plan, Training]:
+    """Patches, split and network of the model, audited, and what its runs tell."""
     groups = np.array([case.split_group for case in rows])
     fold = group_folds(
         groups, folds=request.folds, seed=request.fit.seed, what="patients"
@@ -75,30 +94,34 @@ def train_model(
     fingerprint = verify(loader, readable_like(rows))
     plan = _plan(request, loader, rows, fold)
     _audited(request, plan)
-    training = _training(request, data, plan, constants, fingerprint)
-    account = FusionAccount(plan)
-    members = replicates(
-        parent, training, account, request.fit, plan.task, request.replicates
-    )
-    folder = request.out / "bundles" / plan.name
-    card = assemble(
+    return plan, _training(request, data, plan, constants, fingerprint)
+
+
+def bundled(
+    folder: Path,
+    request: Request,
+    training: Training,
+    plan: Plan,
+    members: Sequence[Member],
+    fit: FitSettings,
+) -> Card:
+    """Write the bundle of the model's replicates."""
+    return assemble(
         folder,
         FusionBundles(),
         origin_of(
             plan,
             preset=request.preset,
             geometry=request.geometry,
-            applied_fingerprint=fingerprint,
-            provenance=constants.provenance,
-            data_digest=file_digest(data),
+            applied_fingerprint=training.applied_fingerprint,
+            provenance=training.provenance,
+            data_digest=file_digest(training.data),
         ),
         members,
-        request.fit,
+        fit,
         mean_metrics(members, "test_bone_psnr_hu"),
         golden_volumes(plan.spec, request.geometry),
     )
-    record_model(parent, training, account, card)
-    return plan, registered(parent, folder, plan.name, card)
 
 
 def _constants(
@@ -176,6 +199,7 @@ def _training(
     )
 
 
-def _demonstration(out: Path) -> Path:
+def demonstration(out: Path) -> Path:
+    """Heads to try things out, written unless they are there."""
     _logger.info("no data given: using demonstration heads in %s", out / "heads")
     return write_demo(out / "heads", progress=LoggedProgress("wrote", "heads"))

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow_normgate.runs import Run
+    from normgate.engine.card import Card
+    from normgate.engine.member import Member
+    from normgate.engine.settings import FitSettings
     from normgate.families.plate.selection import Labelled
 
 _logger = logging.getLogger(__name__)
@@ -51,7 +54,7 @@ def train(entry: str, preset: str, options: dict[str, Any]) -> None:
     """Run one plate training from parameters to the closing words."""
     with run_entry(entry, options, {"normgate.preset": preset}) as parent:
         request = parse(preset, options)
-        data = request.data or _demonstration(request.out)
+        data = request.data or demonstration(request.out)
         places = sites(read_plate_csv(data), data)
         check_first(
             parent,
@@ -79,17 +82,40 @@ def train_model(
     timepoint_ms: int | None,
 ) -> Trained:
     """Train all replicates of one model, and register their bundle."""
-    loader = Loader(request.spec, request.geometry, timepoint_ms)
-    labelled = select(places, request.preset)
-    fingerprint = verify(loader, readable_file(loader, (one.site for one in labelled)))
-    plan = _plan(request, loader, labelled, timepoint_ms)
-    training = _training(request, data, plan, timepoint_ms, fingerprint)
+    plan, fingerprint = planned(request, places, timepoint_ms)
+    training = training_of(request, data, plan, timepoint_ms, fingerprint)
     account = PlateAccount(plan)
     members = replicates(
         parent, training, account, request.fit, plan.task, request.replicates
     )
     folder = request.out / "bundles" / plan.name
-    card = assemble(
+    card = bundled(folder, request, training, plan, members, request.fit, timepoint_ms)
+    record_model(parent, training, account, card)
+    account.model(parent.tracker, members, training.figures)
+    return registered(parent, folder, plan.name, card)
+
+
+def planned(
+    request: Request, places: list[Site], timepoint_ms: int | None
+) -> tuple[Plan, str]:
+    """Units, split and network of one model, and what was applied to the probe."""
+    loader = Loader(request.spec, request.geometry, timepoint_ms)
+    labelled = select(places, request.preset)
+    fingerprint = verify(loader, readable_file(loader, (one.site for one in labelled)))
+    return _plan(request, loader, labelled, timepoint_ms), fingerprint
+
+
+def bundled(
+    folder: Path,
+    request: Request,
+    training: Training,
+    plan: Plan,
+    members: Sequence[Member],
+    fit: FitSettings,
+    timepoint_ms: int | None,
+) -> Card:
+    """Write the bundle of a model's replicates."""
+    return assemble(
         folder,
         PlateBundles(),
         origin_of(
@@ -97,18 +123,15 @@ def train_model(
             preset=request.preset,
             geometry=request.geometry,
             timepoint_ms=timepoint_ms,
-            applied_fingerprint=fingerprint,
+            applied_fingerprint=training.applied_fingerprint,
             provenance=request.provenance,
-            data_digest=file_digest(data),
+            data_digest=file_digest(training.data),
         ),
         members,
-        request.fit,
+        fit,
         headline(plan, members),
         golden_counts(plan.spec, request.geometry.window or request.geometry.size),
     )
-    record_model(parent, training, account, card)
-    account.model(parent.tracker, members, training.figures)
-    return registered(parent, folder, plan.name, card)
 
 
 def _plan(
@@ -135,9 +158,10 @@ def _plan(
     )
 
 
-def _training(
+def training_of(
     request: Request, data: Path, plan: Plan, timepoint_ms: int | None, fingerprint: str
 ) -> Training:
+    """One model's training, as its runs tell of it."""
     return Training(
         family=FAMILY,
         preset=request.preset.name,
@@ -160,6 +184,7 @@ def _training(
     )
 
 
-def _demonstration(out: Path) -> Path:
+def demonstration(out: Path) -> Path:
+    """Plates to try things out, written unless they are there."""
     _logger.info("no data given: using demonstration plates in %s", out / "demo")
     return write_demo(out / "demo")

@@ -10,24 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from _training_record import begin, end, normalization, tags_of
+
 from mlflow_normgate.bundles import log_bundle
-from mlflow_normgate.datasets import file_digest, log_table
+from mlflow_normgate.datasets import file_digest
 from mlflow_normgate.registry import CHAMPION, bind_contract, bound_contract, promote
 from mlflow_normgate.runs import child_run
 from normgate.contract import (
     read_contract,
     short_digest,
-    spec_digest,
-    to_json,
     write_atomic,
 )
 from normgate.engine.loop import fit_identity
 from normgate.engine.member import train_member
-from normgate.engine.record import flat_params, spec_params, spec_table, vital_lines
-from normgate.gate.vitals import LEVELS
+from normgate.engine.record import spec_params, spec_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,88 +122,15 @@ def _replicate(
 ) -> Member:
     identity = fit_identity(task, settings)
     folder = training.out / "train" / training.model / identity[:12]
-    with child_run(parent, task.name, identity, _tags(training, number)) as child:
+    with child_run(parent, task.name, identity, tags_of(training, number)) as child:
         if not child.finished:
-            _begin(child.tracker, training, account, settings, folder)
+            begin(child.tracker, training, account, settings, folder)
         member = train_member(task, number, settings, child.tracker, folder)
         if not child.finished:
-            _end(child.tracker, training, account, member, folder)
+            end(child.tracker, training, account, member, folder)
     before = " (finished before)" if child.finished else ""
     _logger.info("%s%s: %s", task.name, before, account.line(member))
     return member
-
-
-def _tags(training: Training, replicate: int) -> dict[str, str]:
-    """The marks of a child."""
-    digest = spec_digest(training.spec)
-    return {
-        "normgate.family": training.family,
-        "normgate.preset": training.preset,
-        "normgate.model": training.model,
-        "normgate.replicate": str(replicate),
-        "normgate.timepoint_ms": training.timepoint,
-        "normgate.spec_digest": digest,
-        "normgate.spec": short_digest(digest),
-        "normgate.applied_fingerprint": training.applied_fingerprint,
-    }
-
-
-def _begin(
-    tracker: Tracker,
-    training: Training,
-    account: Account,
-    settings: FitSettings,
-    folder: Path,
-) -> None:
-    """Settings, data and normalization, before the first step."""
-    tracker.params(
-        {
-            **flat_params("fit", asdict(settings)),
-            **spec_params(training.spec),
-            **training.params,
-            "quarantined": len(training.quarantined),
-        }
-    )
-    log_table(tracker, training.data, "training")
-    normalization(tracker, training, folder)
-    account.pictures(tracker, folder)
-    if training.quarantined:
-        path = folder / "quarantine.txt"
-        write_atomic(path, ("\n".join(training.quarantined) + "\n").encode())
-        tracker.artifact(path, "data")
-    tracker.note(f"{training.model}, training.\n\n{spec_table(training.spec)}")
-
-
-def _end(
-    tracker: Tracker,
-    training: Training,
-    account: Account,
-    member: Member,
-    folder: Path,
-) -> None:
-    """Results, once a replicate is fitted."""
-    epochs = len(member.history)
-    tracker.metrics(member.card.metrics, step=epochs)
-    vitals = {f"vital.{vital.name}": vital.value for vital in member.vitals}
-    tracker.metrics(vitals, step=epochs)
-    worst = max((vital.level for vital in member.vitals), key=LEVELS.index)
-    tracker.tags({"normgate.vitals": worst})
-    account.results(tracker, member, folder)
-    tracker.note(
-        f"**{training.model}**, replicate {member.card.replicate + 1}, seed "
-        f"{member.card.seed}. {account.words(member)}\n\n"
-        f"{vital_lines(member.vitals)}\n\n{spec_table(training.spec)}"
-    )
-
-
-def normalization(tracker: Tracker, training: Training, folder: Path) -> None:
-    """Log the spec, and where its constants came from."""
-    spec, origin = folder / "spec.json", folder / "provenance.json"
-    write_atomic(spec, to_json(training.spec))
-    tracker.artifact(spec, "normalization")
-    if training.provenance is not None:
-        write_atomic(origin, to_json(training.provenance))
-        tracker.artifact(origin, "normalization")
 
 
 def record_model(parent: Run, training: Training, account: Account, card: Card) -> None:

@@ -1,4 +1,4 @@
-"""Deploy promoted models over plates or cases: resumable, and all of it stamped."""
+"""Deploy promoted models over plates, cases or acquisitions: resumable, stamped."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from mlflow_normgate.deployment import (
 )
 from mlflow_normgate.entry import run_entry
 from normgate.deploy import DeploySettings, Promoted, Report, deploy, prepare
+from normgate.deploy.acquisitions import (
+    AcquisitionReport,
+    deploy_acquisitions,
+    prepare_acquisitions,
+)
 from normgate.deploy.prepare import family_of
 from normgate.deploy.volumes import deploy_cases, prepare_cases
 from normgate.engine.device import set_threads
@@ -38,9 +43,19 @@ def _cases(promoted: Sequence[Promoted], settings: DeploySettings) -> CaseReport
     return deploy_cases(ready, rows, settings)
 
 
+def _acquisitions(
+    promoted: Sequence[Promoted], settings: DeploySettings
+) -> AcquisitionReport:
+    ready, rows = prepare_acquisitions(promoted, settings.data, settings.device)
+    return deploy_acquisitions(ready, rows, settings)
+
+
 DEPLOYMENTS: dict[
-    str, Callable[[Sequence[Promoted], DeploySettings], Report | CaseReport]
-] = {"plate": _plates, "fusion": _cases}
+    str,
+    Callable[
+        [Sequence[Promoted], DeploySettings], Report | CaseReport | AcquisitionReport
+    ],
+] = {"plate": _plates, "fusion": _cases, "imc": _acquisitions}
 """By family: what deploys its promoted models."""
 
 
@@ -48,7 +63,9 @@ DEPLOYMENTS: dict[
 @click.option("--models", default="", help="rescue-0ms,app or models:/app@champion.")
 @click.option("--contract", default="", help="Or: all promoted under it.")
 @click.option("--alias", default="champion", help="Alias of models named without one.")
-@click.option("--data", type=Path, required=True, help="The plate or case CSV.")
+@click.option(
+    "--data", type=Path, required=True, help="Plate, case or acquisition CSV."
+)
 @click.option("--out", type=Path, default="work/predictions", help="Its predictions.")
 @click.option("--batch-size", default=32, help="Units in one forward pass.")
 @click.option("--workers", default=4, help="Threads that read ahead.")
@@ -65,7 +82,7 @@ def main(
     shard_sites: int,
     device: str,
 ) -> None:
-    """Deploy promoted models over the plates or cases of a CSV."""
+    """Deploy promoted models over the plates, cases or acquisitions of a CSV."""
     with run_entry("deploy", click.get_current_context().params) as run:
         settings = DeploySettings(
             data=data,

@@ -30,6 +30,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ class Postgresql:
             cwd=self._folder,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(die_with_parent, signal.SIGQUIT),
             **self._account,
         )
         self._wait()
@@ -155,10 +156,10 @@ class Postgresql:
         raise RuntimeError((self._folder / "log").read_text())
 
 
-def _die_with_parent() -> None:
-    """Let the server end at once when the tests are killed."""
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """Let a server end when the tests are killed; called in its own process."""
     set_death_signal = 1  # PR_SET_PDEATHSIG, see prctl(2)
-    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGQUIT)
+    ctypes.CDLL(None).prctl(set_death_signal, number)
 
 
 def _forget_engines(place: str) -> None:

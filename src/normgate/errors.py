@@ -51,6 +51,10 @@ class DigestMismatch(NormgateError):  # noqa: N818
     """Rows or bytes of different digests were brought together."""
 
 
+class Pruned(NormgateError):  # noqa: N818
+    """A trial of a study was given up before its end; the message says why."""
+
+
 class Interrupted(NormgateError):  # noqa: N818
     """A run was asked to stop by a signal and has left a checkpoint.
 

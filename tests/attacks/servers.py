@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.postgresql import die_with_parent
 from tests.tracking.conftest import clean_environment
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Running:
                 stderr=log,
                 cwd=folder,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
                 env=clean_environment(
                     MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", **(environment or {})
                 ),

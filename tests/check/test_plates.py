@@ -142,12 +142,20 @@ def test_a_file_under_two_names_is_red_and_so_is_its_copy(copy: Path) -> None:
     assert {"data.shared_files", "data.same_pixels"} <= set(found)
 
 
-def test_labels_by_plate_are_red(copy: Path) -> None:
-    def confound(frame: pd.DataFrame) -> None:
-        frame["label"] = np.where(frame["plate"] == "P1", "WT", "APP")
+def test_labels_by_plate_are_red(tmp_path: Path) -> None:
+    settings = DemoSettings(rows=2, timepoints_ms=(0,), fault="label_is_plate")
+    found = check(write_demo(tmp_path, settings), SPEC, CheckSettings(sample=4))
+    assert "design.label_by_plate" in reds(found)
 
-    edit(copy, confound)
-    found = check(copy, SPEC, CheckSettings(sample=4))
+
+def test_what_a_training_learns_stands_for_the_labels(demo: Path) -> None:
+    by_plate = {
+        (plate, f"{row}{column:02d}"): plate
+        for plate in ("P1", "P2")
+        for row in "AB"
+        for column in range(1, 25)
+    }
+    found = check(demo, SPEC, CheckSettings(sample=4, classes=by_plate))
     assert "design.label_by_plate" in reds(found)
 
 

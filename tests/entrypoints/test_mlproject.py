@@ -19,6 +19,8 @@ from tests.tracking.conftest import clean_environment
 
 from normgate.contract import contract_for, read_spec, to_json, write_atomic
 from normgate.plates.demo import DemoSettings, write_demo
+from normgate.volumes.demo import DemoSettings as HeadSettings
+from normgate.volumes.demo import write_demo as write_heads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,13 @@ PATTERN = (
 )
 TINY = {"data": "demo/plates.csv", "replicates": "1", "folds": "3", "epochs": "1"}
 SIX_CHANNELS = {**TINY, "finish": "train"}
+HEADS = {
+    "data": "heads/cases.csv",
+    "patch": "16,16",
+    "passes": "1",
+    "steps": "2",
+    "finish": "train",
+}
 STEPS: dict[str, dict[str, str]] = {
     "index": {
         "images": "demo/images",
@@ -45,6 +54,15 @@ STEPS: dict[str, dict[str, str]] = {
     "train_app": SIX_CHANNELS,
     "train_wt": SIX_CHANNELS,
     "train_binary": SIX_CHANNELS,
+    "train_fusion": {**TINY, **HEADS},
+    "tune": {
+        "data": "demo/plates.csv",
+        "trials": "2",
+        "top": "0",
+        "folds": "3",
+        "epochs": "1",
+        "lr": "1e-3:1e-2",
+    },
     "promote": {"model": "rescue-0ms", "contract": "lenient.json"},
     "deploy": {"models": "rescue-0ms", "data": "demo/plates.csv"},
     "aggregate": {"predictions": "work/predictions"},
@@ -97,6 +115,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout, small plates, and a contract on normalization alone."""
     folder = copied(tmp_path_factory.mktemp("project"))
     write_demo(folder / "demo", DemoSettings(plates=1, rows=6))
+    write_heads(folder / "heads", HeadSettings(cases=6, shape_zyx=(1, 16, 16)))
     spec = read_spec(ROOT / "contracts" / "specs" / "plate_3ch.json")
     contract = contract_for(spec, name="lenient")
     contract = contract.model_copy(update={"forbid_red_vitals": False})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -203,10 +204,19 @@ def test_the_registered_model_takes_raw_counts(
         assert np.array_equal(found[name], expected)
 
 
-def test_the_whole_way_ends_with_treatments_and_figures(base: Path) -> None:
+@pytest.fixture(scope="module")
+def way(base: Path) -> subprocess.CompletedProcess[str]:
+    """A training that goes on to promotion, predictions and treatments."""
     options = (*FEW, "--folds", "4", "--epochs", "30", "--finish", "all")
-    done = run_entry(base / "way", *options)
+    return run_entry(base / "way", *options)
+
+
+def test_the_whole_way_ends_with_treatments_and_figures(
+    base: Path, way: subprocess.CompletedProcess[str]
+) -> None:
+    done = way
     assert done.returncode == 0, done.stderr[-4000:]
+    assert "0 red" in done.stderr
     assert "rescue-0ms version 1: promoted to champion" in done.stderr
     version = client(base / "way").get_model_version_by_alias("rescue-0ms", "champion")
     assert int(version.version) == 1
@@ -214,6 +224,34 @@ def test_the_whole_way_ends_with_treatments_and_figures(base: Path) -> None:
     assert list(results.rglob("summary.md"))
     assert list(results.rglob("*.png"))
     assert "mlflow ui --backend-store-uri" in done.stderr
+
+
+def test_diff_tells_what_a_mismatch_would_cost_the_promoted_model(
+    base: Path, way: subprocess.CompletedProcess[str]
+) -> None:
+    assert way.returncode == 0
+    specs = ROOT / "contracts" / "specs"
+    words = ["diff", specs / "plate_3ch.json", specs / "plate_3ch_fluorescence.json"]
+    words += ["--data", base / "demo" / "plates.csv", "--out", base / "cost"]
+    words += ["--model", "models:/rescue-0ms@champion", "--sample", "60"]
+    uri = {"MLFLOW_TRACKING_URI": f"sqlite:///{base}/way/mlflow.db"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from normgate.cli import main; main()", *words],
+        cwd=base / "way",
+        env=environment() | uri,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr[-4000:]
+    assert "rescue-0ms version 1, trained under the first spec" in done.stdout
+    told = json.loads((base / "cost" / "diff.json").read_text())["predictions"]
+    assert told["own_spec"] == "first"
+    assert set(told["by_label"]) == {"APP", "WT", "no label"}
+    assert told["all"]["mean_abs_dp"] > 0.05
+    one_class = told["all"]["positive_second"]
+    assert min(one_class, 1 - one_class) < 0.1
 
 
 def test_the_wrong_normalization_is_trained_and_refused(base: Path) -> None:

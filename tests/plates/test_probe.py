@@ -28,6 +28,7 @@ from normgate.plates import probe
 from normgate.plates.geometry import Geometry
 from normgate.plates.load import Loader, PlaneKey, Planes, Site, Units
 from normgate.transform.apply import Normalizer
+from normgate.transform.reference import canonical
 from normgate.transform.resize import resize
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ def test_a_page_of_a_stack_is_probed_as_a_page(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
 def test_each_channel_has_every_value_and_its_own_order(dtype: Any) -> None:
-    planes = [probe.canonical_plane(dtype, i, (256, 256)) for i in range(12)]
+    planes = [canonical(dtype, i, (256, 256)) for i in range(12)]
     for plane in planes:
         values, counts = np.unique(plane, return_counts=True)
         assert len(values) == np.iinfo(dtype).max - np.iinfo(dtype).min + 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from mlflow import MlflowClient
+from tests.postgresql import die_with_parent
 
 from mlflow_normgate.runs import Place
 
@@ -70,6 +71,7 @@ class Server:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
                 env=clean_environment(**variables, **self._environment),
             )
         ends = time.monotonic() + _START_S

@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.postgresql import die_with_parent
 from tests.tracking.conftest import clean_environment
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Serving:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                preexec_fn=die_with_parent,
                 env=clean_environment(NORMGATE_TEST_MARK=self._mark, **environment),
             )
         self._wait(self._answers)

@@ -4,6 +4,7 @@ import os
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from mlflow_normgate import modelfiles, places
 from mlflow_normgate.modelfiles import (
     DESTINATION,
     HEAD_BYTES,
+    MODELS_AT_ONCE,
     ROOT,
+    Busy,
     KnownDigests,
     directory_digest,
     directory_digest_of,
@@ -228,6 +231,21 @@ def test_a_young_file_is_read_every_time(tmp_path: Path) -> None:
         file.write_text(f"{number:03d}")
         digests.add(digest_of(tmp_path))
     assert len(digests) == 100
+
+
+def test_models_are_read_in_turns_and_who_waits_too_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.bin").write_bytes(b"x")
+    known = digest_of(tmp_path)
+    monkeypatch.setattr(modelfiles, "PATIENCE_S", 0.01)
+    with ExitStack() as others:
+        for _ in range(MODELS_AT_ONCE):
+            others.enter_context(modelfiles._turn())
+        with pytest.raises(Busy, match="nothing was decided") as caught:
+            model_files(str(tmp_path))
+        assert caught.value.get_http_status_code() == 403
+    assert directory_digest(model_files(str(tmp_path))) == known
 
 
 def test_only_so_many_digests_are_known_and_the_used_ones_stay() -> None:

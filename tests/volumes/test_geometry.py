@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normgate.errors import SettingsError
-from normgate.volumes.geometry import Box, VolumeGeometry, boxes, crop
+from normgate.volumes.geometry import Box, VolumeGeometry, boxes, crop, stitch
 
 SLICES = VolumeGeometry(dims=2, patch=(4, 6))
 sides = st.integers(1, 9)
@@ -106,3 +106,22 @@ def test_a_card_with_an_odd_geometry_is_refused(
         VolumeGeometry.from_json(SLICES.to_json() | changes)
     with pytest.raises(SettingsError, match="missing"):
         VolumeGeometry.from_json({"dims": 2})
+
+
+@given(
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.tuples(*[st.integers(1, 6)] * 3),
+    st.booleans(),
+)
+def test_what_is_cut_is_put_together_again(
+    shape: tuple[int, int, int], patch: tuple[int, int, int], flat: bool
+) -> None:
+    geometry = (
+        VolumeGeometry(dims=2, patch=patch[1:])
+        if flat
+        else VolumeGeometry(dims=3, patch=patch)
+    )
+    volume = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    found = boxes(geometry, shape)
+    patches = np.stack([crop(volume, box, geometry, -1.0) for box in found])
+    assert np.array_equal(stitch(patches, found, geometry, shape), volume)

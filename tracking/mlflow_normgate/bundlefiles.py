@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow_normgate.mlmodel import model_problems
 from mlflow_normgate.untrusted import json_object, number, shown, some
+from normgate.acquisitions import probe as acquisition_probe
+from normgate.acquisitions.geometry import geometry_from_json
 from normgate.contract import parse_spec
 from normgate.errors import NormgateError
 from normgate.gate import Card, Evidence, Member
@@ -67,9 +69,17 @@ def _fusion_fingerprint(spec: Spec, card: Parsed) -> str:
     return volume_fingerprint(spec, geometry)
 
 
+def _imc_fingerprint(spec: Spec, card: Parsed) -> str:
+    geometry = geometry_from_json(card["geometry"])
+    if acquisition_probe.probe_values(spec, geometry) > MAX_PROBE_VALUES:
+        raise ValueError(f"it has more than {MAX_PROBE_VALUES} values")
+    return acquisition_probe.expected_fingerprint(spec, geometry)
+
+
 FINGERPRINTS: dict[str, Callable[[Spec, Parsed], str]] = {
     "plate": _plate_fingerprint,
     "fusion": _fusion_fingerprint,
+    "imc": _imc_fingerprint,
 }
 """Per family: what its probe must give under a spec and a card."""
 

@@ -27,6 +27,8 @@ PLATE_EXAMPLE = (2, 32, 32)
 """Crops, and their height and width in pixels, of the logged input example."""
 FUSION_EXAMPLE = (2, 16, 16)
 """Slices, rows and columns of the logged input example."""
+IMC_UNITS = 2
+"""Units along each side of the logged input example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +81,34 @@ def _plate(spec: Spec, card: Mapping[str, Any]) -> Interface:
 def _fusion(spec: Spec, card: Mapping[str, Any]) -> Interface:
     """Raw volumes (n, c, z, y, x) in, CT in HU; images and lesions (n, z, y, x) out."""
     channels = len(spec.channels)
-    shape = (1, channels, *FUSION_EXAMPLE)
-    ramp = np.linspace(-1000, 1500, num=int(np.prod(shape)))
+    ramp = np.rint(np.linspace(-1000, 1000, num=int(np.prod(FUSION_EXAMPLE))))
+    volume_zyx = ramp.astype(np.float32).reshape(FUSION_EXAMPLE)
     return Interface(
         signature=_signature(
             _tensor(np.float32, (-1, channels, -1, -1, -1)),
             _tensor(np.float32, (-1, -1, -1, -1), "fused"),
             _tensor(np.float32, (-1, -1, -1, -1), "lesion_probability"),
+        ),
+        example=np.stack([volume_zyx] * channels)[None],
+    )
+
+
+def _imc(spec: Spec, card: Mapping[str, Any]) -> Interface:
+    """Raw acquisitions (n, c, y, x) in; latents (u, d) and images (u, c, h, w) out.
+
+    Units u follow one another, acquisition by acquisition.
+    """
+    channels, geometry = len(spec.channels), card.get("geometry", {})
+    if geometry.get("kind") != "grid":
+        raise BundleError("the card's geometry is no grid; write the bundle again")
+    sides = [IMC_UNITS * side * geometry["pool"] for side in geometry["grid"]]
+    shape = (1, channels, *sides)
+    ramp = np.linspace(0, 500, num=int(np.prod(shape)))
+    return Interface(
+        signature=_signature(
+            _tensor(np.float32, (-1, channels, -1, -1)),
+            _tensor(np.float32, (-1, -1), "latent"),
+            _tensor(np.float32, (-1, channels, *geometry["grid"]), "reconstruction"),
         ),
         example=np.rint(ramp).astype(np.float32).reshape(shape),
     )
@@ -94,6 +117,7 @@ def _fusion(spec: Spec, card: Mapping[str, Any]) -> Interface:
 INTERFACES: dict[str, Callable[[Spec, Mapping[str, Any]], Interface]] = {
     "plate": _plate,
     "fusion": _fusion,
+    "imc": _imc,
 }
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.store.artifact.host_policy import is_tracking_server_process
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
@@ -34,7 +36,11 @@ HEAD_BYTES = 4 * 1024**2
 ALL_HEADS_BYTES = 64 * 1024**2
 CHUNK_BYTES = 4 * 1024**2
 READERS = 4
-"""Files that are read at once: a remote store takes its time for each."""
+"""Files of a model that are read at once: a remote store takes its time for each."""
+MODELS_AT_ONCE = 2
+"""Models that one process reads at once: who asks for many more must wait."""
+PATIENCE_S = 60.0
+"""How long a request waits for its turn to read."""
 KNOWN_DIGESTS = 16_384
 SMALL_TEXTS = frozenset(
     {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
@@ -91,6 +97,19 @@ class KnownDigests:
 
 
 _known = KnownDigests(KNOWN_DIGESTS)
+_turns = threading.BoundedSemaphore(MODELS_AT_ONCE)
+
+
+class Busy(MlflowException):
+    """The process reads as many models as it may; 403, so that no client retries."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The server is reading {MODELS_AT_ONCE} other models and no turn came "
+            f"within {PATIENCE_S:g} s, so nothing was decided and nothing changed. Ask "
+            "again in a minute.",
+            error_code=PERMISSION_DENIED,
+        )
 
 
 def model_files(location: str) -> dict[str, ModelFile]:
@@ -105,6 +124,7 @@ def model_files(location: str) -> dict[str, ModelFile]:
     Raises:
         TrackingError: If the folder is missing, unreachable, too large or holds a
             symbolic link.
+        Busy: Other models are being read, and take too long.
     """
     with _told(), stored_files(location) as files:
         return dict(_read_all(files))
@@ -130,6 +150,7 @@ def directory_digest_of(location: str, *, trusted_cache: bool) -> str:
 
     Raises:
         TrackingError: As `model_files`.
+        Busy: Likewise.
     """
     with _told(), stored_files(location) as files:
         found = {f.path: _known.get(f.mark) if trusted_cache else None for f in files}
@@ -185,15 +206,28 @@ def _told() -> Iterator[None]:
     """Tell whatever goes wrong with a store in one sentence."""
     try:
         yield
-    except TrackingError:
+    except (TrackingError, Busy):
         raise
     except Exception as error:  # Each store's client has errors of its own.
         raise TrackingError(f"The model's files can't be read ({error}).") from error
 
 
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until this process may read another model."""
+    if not _turns.acquire(timeout=PATIENCE_S):
+        raise Busy
+    try:
+        yield
+    finally:
+        _turns.release()
+
+
 def _read_all(files: list[StoredFile]) -> Iterator[tuple[str, ModelFile]]:
+    if not files:
+        return
     heads = 0
-    with ThreadPoolExecutor(READERS) as pool:
+    with _turn(), ThreadPoolExecutor(READERS) as pool:
         for start in range(0, len(files), READERS):
             some = files[start : start + READERS]
             for stored, file in zip(some, pool.map(_read, some), strict=True):

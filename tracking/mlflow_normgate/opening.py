@@ -136,6 +136,18 @@ def open_parent(
     return _created(place, name, identity, tags)
 
 
+def join(place: Place, run_id: str) -> Run:
+    """A run that another process works on, as a parent for children.
+
+    Raises:
+        MlflowException: The server is away, or has no such run.
+    """
+    run = place.client().get_run(run_id)
+    identity = run.data.tags.get(mlruns.IDENTITY_TAG, "")
+    header = _header(place, run.info.run_name, identity, {}, run=run)
+    return Run(place, header, None, finished=True)
+
+
 def open_child(parent: Run, name: str, identity: str, tags: Mapping[str, str]) -> Run:
     """Open a part of a parent's work, on the server or, if that is away, without it.
 

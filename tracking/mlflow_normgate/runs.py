@@ -30,7 +30,7 @@ import rfc8785
 
 from mlflow_normgate import mlruns
 from mlflow_normgate.limits import MAX_TAG, as_text
-from mlflow_normgate.opening import Place, Run, open_child, open_parent
+from mlflow_normgate.opening import Place, Run, join, open_child, open_parent
 from normgate.errors import Interrupted, TrackingError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from normgate.tracker import Scalar
 
-__all__ = ["Place", "Run", "child_run", "identity_of", "parent_run"]
+__all__ = ["Place", "Run", "child_run", "identity_of", "joined_run", "parent_run"]
 
 _logger = logging.getLogger(__name__)
 _OPEN_PATIENCE_S = 30.0
@@ -77,6 +77,17 @@ def parent_run(
     os.environ.pop(_ADOPT, None)  # or another process would adopt the same run
     with _ending(run):
         yield run
+
+
+def joined_run(place: Place, run_id: str) -> Run:
+    """A parent that another process has open: children can be opened below it.
+
+    Its tracker keeps nothing, and it is not ended here.
+
+    Raises:
+        TrackingError: The server can't be reached, or has no such run.
+    """
+    return _with_patience(place, lambda: join(place, run_id))
 
 
 @contextmanager

@@ -43,6 +43,7 @@ _TRAPS: dict[str, tuple[Level, Basis, str]] = {
         "measured",
         "Expose less; what is at the limit can't be told apart any more.",
     ),
+    "absent-chunks": ("yellow", "theorem", "Copy the store again, or look at it."),
     "bit-depth": ("green", "measured", ""),
 }
 _EXCLUSIVE = ("times-257", "offset-32768")

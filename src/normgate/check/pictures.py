@@ -16,7 +16,7 @@ import numpy as np
 from normgate.check.facts import PictureFacts, Place
 from normgate.contract import normal_form
 from normgate.errors import DataError
-from normgate.plates.inspection import inspect_array
+from normgate.plates.inspection import absent_chunks, inspect_array
 from normgate.plates.read import read_image
 from normgate.transform.apply import Normalizer
 from normgate.transform.distribution import Distribution
@@ -118,7 +118,7 @@ def _note(
     found: Sampled, place: Place, marker: str, path: Path, plane_yx: NDArray[Any]
 ) -> None:
     """Count a picture and take down its facts."""
-    traps = inspect_array(plane_yx, str(path))
+    traps = (*absent_chunks(path), *inspect_array(plane_yx, str(path)))
     counts = _counted(plane_yx)
     seen = Distribution.of(counts)
     shape = f"{plane_yx.dtype} {plane_yx.shape}"

@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
 
 from normgate.contract import (
     Provenance,
@@ -37,6 +35,7 @@ from normgate.contract import (
 from normgate.engine import manifest
 from normgate.engine.card import Card, parse_card
 from normgate.engine.ensemble import Ensemble
+from normgate.engine.golden import GOLDEN, check_golden, golden_bytes
 from normgate.engine.weights import weights_bytes
 from normgate.errors import BundleError, NormgateError
 
@@ -45,12 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-GOLDEN_TOLERANCE = 1e-4
-"""Largest difference of a golden output, absolute plus relative to its size."""
-GOLDEN_FORMAT = "normgate.golden/2"
-_RAW = "raw"
-_OUTPUT = "output."
+    from torch import Tensor, nn
 
 
 class Family(Protocol):
@@ -146,7 +140,7 @@ def write_bundle(
         write_atomic(scratch / "provenance.json", to_json(provenance))
     write_atomic(scratch / "card.json", card.to_json())
     ensemble = _ensemble(family, spec, card, states)
-    write_atomic(scratch / "golden.safetensors", _golden(ensemble, golden_raw))
+    write_atomic(scratch / GOLDEN, golden_bytes(ensemble, golden_raw))
     digest = manifest.close(scratch)
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
@@ -183,7 +177,7 @@ def load(folder: Path, family: Family, device: str = "cpu") -> Bundle:
     states = [_state(folder, card, index) for index in range(len(card.members))]
     _check_fingerprint(folder, family, spec, card)
     ensemble = _ensemble(family, spec, card, states, folder)
-    _check_golden(folder, ensemble)
+    check_golden(folder, ensemble)
     return Bundle(
         folder=folder,
         spec=spec,
@@ -259,49 +253,6 @@ def _ensemble(
         members,
         outputs=partial(family.outputs, card),
         combine=partial(family.combine, card),
-    )
-
-
-@torch.inference_mode()
-def _golden(ensemble: Ensemble, raw: Tensor) -> bytes:
-    outputs = {f"{_OUTPUT}{name}": value for name, value in ensemble(raw).items()}
-    return weights_bytes({_RAW: raw, **outputs}, {"format": GOLDEN_FORMAT})
-
-
-@torch.inference_mode()
-def _check_golden(folder: Path, ensemble: Ensemble) -> None:
-    path = folder / "golden.safetensors"
-    try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format") != GOLDEN_FORMAT:
-                raise BundleError(
-                    f"{path} is not of format {GOLDEN_FORMAT}; write the bundle again "
-                    "with this version of normgate"
-                )
-            expected = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path} can't be read ({error})") from error
-    raw = expected.pop(_RAW, None)
-    found = {} if raw is None else ensemble(raw)
-    if expected.keys() != {f"{_OUTPUT}{name}" for name in found}:
-        raise BundleError(
-            f"{path} holds {', '.join(sorted(expected))}, but the members give "
-            f"{', '.join(sorted(found))}; write the bundle again"
-        )
-    for name, value in found.items():
-        if not _alike(value, expected[f"{_OUTPUT}{name}"]):
-            raise BundleError(
-                f"{folder}: the golden input gives other {name} here than when the "
-                f"bundle was written (more than {GOLDEN_TOLERANCE:g} apart); this "
-                "installation of torch computes something else, so compare its version "
-                "with the card's"
-            )
-
-
-def _alike(found: Tensor, expected: Tensor) -> bool:
-    limit = GOLDEN_TOLERANCE * (1 + expected.abs())
-    return found.shape == expected.shape and bool(
-        ((found - expected).abs() < limit).all()
     )
 
 

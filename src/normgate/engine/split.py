@@ -7,6 +7,7 @@ fold as often as possible.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,3 +63,9 @@ def group_folds(
         np.arange(len(names)) % folds
     )
     return fold[of_unit]
+
+
+def split_digest(units_digest: str, fold: NDArray[np.int64], folds: int) -> str:
+    """SHA-256 over units and the fold of each: the data that trials share."""
+    split = np.ascontiguousarray(fold, dtype="<i8").tobytes()
+    return hashlib.sha256(f"{units_digest}\n{folds}\n".encode() + split).hexdigest()

@@ -31,7 +31,17 @@ def _fusion() -> Family:
     return FusionBundles()
 
 
-FAMILIES: dict[str, Callable[[], Family]] = {"plate": _plate, "fusion": _fusion}
+def _imc() -> Family:
+    from normgate.families.imc.bundled import ImcBundles
+
+    return ImcBundles()
+
+
+FAMILIES: dict[str, Callable[[], Family]] = {
+    "plate": _plate,
+    "fusion": _fusion,
+    "imc": _imc,
+}
 
 
 def family_of(name: str) -> Family:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from normgate.plates.aggregate import Scores
 
+TAILS = (2.5, 97.5)
+MIN_DEFINED = 0.9
+"""Share of draws in which a statistic must exist for its interval to be given."""
 _BLOCK = 4_000_000
 """Numbers drawn at once; bounds the memory."""
 
@@ -102,6 +105,15 @@ def generator(seed: int, *names: str) -> np.random.Generator:
     """A generator of its own for each name."""
     digest = hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95% of draws; NaN of none, and where too many are undefined."""
+    known = draws[np.isfinite(draws)]
+    if not len(known) or len(known) < MIN_DEFINED * len(draws):
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, TAILS)
+    return float(low), float(high)
 
 
 def _resampled(

@@ -53,10 +53,10 @@ def inspect(path: Path | str) -> tuple[Finding, ...]:
         CorruptImage: The file can't be read.
         DataError: The file is not raw counts.
     """
-    return (*_absent(path), *inspect_array(read_image(path), str(path)))
+    return (*absent_chunks(path), *inspect_array(read_image(path), str(path)))
 
 
-def _absent(path: Path | str) -> tuple[Finding, ...]:
+def absent_chunks(path: Path | str) -> tuple[Finding, ...]:
     """Chunks that are not in the store: written empty, or lost on the way."""
     if not zarrs.is_plane(path):
         return ()

@@ -22,6 +22,7 @@ import numpy as np
 from normgate.contract import normal_form
 from normgate.errors import SpecError
 from normgate.plates.geometry import Geometry, boxes, crop
+from normgate.transform.reference import canonical
 from normgate.transform.resize import reference_resize
 from normgate.transform.table import apply_fixed_float, first_value, fixed_table
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from normgate.contract import Channel, InputType, Spec
+    from normgate.contract import Channel, Spec
     from normgate.plates.load import Loader
 
 SIDE = 256
@@ -128,32 +129,9 @@ def expected_output(spec: Spec, geometry: Geometry) -> Output:
 def probe_planes(spec: Spec, shape_yx: tuple[int, int]) -> list[NDArray[Any]]:
     """One plane a channel: every value of its type, differently placed in each."""
     return [
-        canonical_plane(channel.input, index, shape_yx)
+        canonical(channel.input, index, shape_yx)
         for index, channel in enumerate(spec.channels)
     ]
-
-
-def canonical_plane(
-    input_type: InputType, index: int, shape_yx: tuple[int, int]
-) -> NDArray[Any]:
-    """A plane of every value of a type, in an order that only this channel has.
-
-    Args:
-        input_type: The type; for float32 the values are those of float16.
-        index: The channel's place in the spec.
-        shape_yx: Rows and columns; where there are more pixels than values, they
-            start again.
-    """
-    bits = 8 if input_type == "uint8" else 16
-    count = shape_yx[0] * shape_yx[1]
-    codes = _permuted(np.arange(count, dtype=np.uint64), index, bits)
-    if input_type == "float32":
-        halves = codes.astype(np.uint16).view(np.float16).astype(np.float32)
-        plain = (codes & np.uint64(1023)).astype(np.float32)
-        values: NDArray[Any] = np.where(np.isfinite(halves), halves, plain)
-    else:
-        values = (codes.astype(np.int64) + first_value(input_type)).astype(input_type)
-    return values.reshape(shape_yx)
 
 
 def probe_shape(geometry: Geometry) -> tuple[int, int]:
@@ -174,16 +152,6 @@ def probe_centers(geometry: Geometry) -> tuple[tuple[int, int, int], ...]:
         (2, 0, columns // 9),
         (3, rows - 1, columns // 2),
     )
-
-
-def _permuted(at: NDArray[np.uint64], index: int, bits: int) -> NDArray[np.uint64]:
-    """A permutation of all codes of so many bits, repeated: odd factors and shifts."""
-    mask = np.uint64((1 << bits) - 1)
-    factor = np.uint64((0x9E37 * (2 * index + 1)) | 1)
-    codes = (at * factor + np.uint64(0x79B9 * (index + 1))) & mask
-    codes ^= codes >> np.uint64(bits // 2)
-    codes = (codes * np.uint64(0x2C1B | 1)) & mask
-    return codes ^ (codes >> np.uint64(bits // 2 - 1))
 
 
 def normalized(spec: Spec, planes: list[NDArray[Any]]) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ MIN_SEPARATION = 2.0
 MIN_CONTROLS = 8
 """Held-out control wells a class below which an interval is labelled."""
 NOMINAL, UNDER_COVERING = "nominal", "under-covering"
-_MAD = 1.4826
+MAD_SD = 1.4826
 """Median absolute deviation to standard deviation, for normal data."""
 
 
@@ -190,7 +190,7 @@ def _z(spread: float, apart: float) -> float:
 
 
 def _mad(values: NDArray[np.float64]) -> float:
-    return _MAD * float(np.median(np.abs(values - np.median(values))))
+    return MAD_SD * float(np.median(np.abs(values - np.median(values))))
 
 
 def _units(scores: Scores, wells: NDArray[np.int64]) -> NDArray[np.float64]:

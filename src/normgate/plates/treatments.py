@@ -16,7 +16,13 @@ import pandas as pd
 
 from normgate.errors import SettingsError
 from normgate.plates.aggregate import TREATED, Scores, roles, score
-from normgate.plates.bootstrap import Bootstrap
+from normgate.plates.bootstrap import Bootstrap, interval
+from normgate.plates.concordance import concordance
+from normgate.plates.control_intervals import control_intervals
+from normgate.plates.hits import plate_hits
+from normgate.plates.over_plates import GROUP, over_plates
+from normgate.plates.positions import edge_effect, polished
+from normgate.plates.retrieval import retrieval
 from normgate.plates.statistics import (
     NOMINAL,
     UNDER_COVERING,
@@ -34,8 +40,6 @@ if TYPE_CHECKING:
 MIN_WELLS = 4
 """Wells of a treatment on a plate below which its interval is labelled: with fewer,
 the draws hardly know how much wells differ (measured in docs/LOG.md)."""
-_TAILS = (2.5, 97.5)
-_GROUP = ["genotype", "treatment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,12 @@ class Analysis:
     """One row per plate and treatment."""
     treatments: pd.DataFrame
     """One row per treatment, by falling rescue; undefined ones last."""
+    concordance: pd.DataFrame
+    """One row per pair of plates, and of replicates."""
+    retrieval: pd.DataFrame
+    """Mean average precision by treatment; empty where it is undefined."""
+    retrieval_reason: str
+    """Why it is undefined."""
 
     @property
     def title(self) -> str:
@@ -91,24 +101,59 @@ def analyse(predictions: ModelPredictions, settings: AggregateSettings) -> Analy
     )
     scores = score(predictions, wanted)
     chosen = [controls(scores, plate) for plate in scores.wells["plate"].unique()]
-    plates = pd.DataFrame([plate_row(scores, one) for one in chosen])
+    plates = pd.DataFrame([_plate(scores, one, settings) for one in chosen])
     bootstrap = Bootstrap(scores, settings.bootstrap, settings.seed)
     rows, draws = [], []
     for index, one in enumerate(chosen):
         for row, drawn in _on_plate(scores, one, plates.iloc[index], bootstrap):
             rows.append(row)
             draws.append(drawn)
-    by_plate = pd.DataFrame(rows, columns=_PLATE_COLUMNS)
-    wells = scores.wells.assign(rescue=_well_rescue(scores, plates))
+    by_plate = _with_hits(pd.DataFrame(rows, columns=_PLATE_COLUMNS), scores, chosen)
+    residuals = [polished(scores, one.plate) for one in chosen]
+    wells = scores.wells.assign(
+        rescue=_well_rescue(scores, plates),
+        residual=np.fmax.reduce([one.residuals for one in residuals]),
+    )
+    found, missing = retrieval(scores, settings.seed)
     wells.insert(0, "model", scores.model)
     return Analysis(
         predictions=predictions,
         scores=scores,
         wells=wells,
-        plates=plates,
+        plates=plates.assign(polish_reason=[one.reason for one in residuals]),
         plate_treatments=by_plate,
-        treatments=_over_plates(by_plate, draws),
+        treatments=over_plates(by_plate, draws),
+        concordance=concordance(scores, by_plate, settings.bootstrap, settings.seed),
+        retrieval=found,
+        retrieval_reason=missing,
     )
+
+
+def _plate(
+    scores: Scores, chosen: Controls, settings: AggregateSettings
+) -> dict[str, object]:
+    """Everything of one plate: its controls with intervals, and its edge."""
+    draws, seed = settings.bootstrap, settings.seed
+    edge = edge_effect(scores, chosen.plate, draws, seed)
+    return {
+        **plate_row(scores, chosen),
+        **control_intervals(scores, chosen, draws, seed),
+        "edge_difference": edge.difference,
+        "edge_p": edge.p,
+        "edge_wells": edge.edge_wells,
+        "edge_reason": edge.reason,
+    }
+
+
+def _with_hits(
+    by_plate: pd.DataFrame, scores: Scores, chosen: list[Controls]
+) -> pd.DataFrame:
+    """Add robust z, p and q to the treatments of each plate."""
+    parts = [
+        plate_hits(scores, one, by_plate[by_plate["plate"] == one.plate])
+        for one in chosen
+    ]
+    return by_plate.join(pd.concat(parts))
 
 
 _PLATE_COLUMNS = (
@@ -130,7 +175,7 @@ def _on_plate(
         for name, where in (("disease", chosen.disease), ("healthy", chosen.healthy))
     ]
     found = []
-    for (genotype, treatment), group in here.groupby(_GROUP, sort=True):
+    for (genotype, treatment), group in here.groupby(GROUP, sort=True):
         positions = group.index.to_numpy(dtype=np.int64)
         row = {
             "model": scores.model,
@@ -153,16 +198,9 @@ def _on_plate(
             row["rescue"] = float(rescue(np.array(row["score"]), *means))
             trusted = chosen.enough and len(group) >= MIN_WELLS
             row["interval"] = NOMINAL if trusted else UNDER_COVERING
-        found.append((row | _interval(draws), draws))
+        row["low"], row["high"] = interval(draws)
+        found.append((row, draws))
     return found
-
-
-def _interval(draws: NDArray[np.float64]) -> dict[str, float]:
-    known = draws[~np.isnan(draws)]
-    if not len(known):
-        return {"low": float("nan"), "high": float("nan")}
-    low, high = np.percentile(known, _TAILS)
-    return {"low": float(low), "high": float(high)}
 
 
 def _well_rescue(scores: Scores, plates: pd.DataFrame) -> NDArray[np.float64]:
@@ -174,50 +212,3 @@ def _well_rescue(scores: Scores, plates: pd.DataFrame) -> NDArray[np.float64]:
         means = (plate["mean_disease"], plate["mean_healthy"])
         out[here] = rescue(values[here], *means)
     return out
-
-
-def _over_plates(
-    by_plate: pd.DataFrame, draws: list[NDArray[np.float64]]
-) -> pd.DataFrame:
-    rows = [
-        _treatment(group, [draws[index] for index in group.index])
-        for _, group in by_plate.groupby(_GROUP, sort=True)
-    ]
-    columns = (
-        "model", "genotype", "treatment", "rescue", "low", "high", "interval",
-        "plates", "defined_plates", "concordance", "wells", "units", "reason",
-    )  # fmt: skip
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.sort_values(
-        ["rescue", *_GROUP], ascending=[False, True, True], kind="stable"
-    ).reset_index(drop=True)
-
-
-def _treatment(group: pd.DataFrame, draws: list[NDArray[np.float64]]) -> dict[str, Any]:
-    """One treatment over its plates.
-
-    Concordance is the share of plates whose own interval lies wholly on the side of
-    zero on which the mean lies.
-    """
-    defined = group[group["rescue"].notna()]
-    known = [drawn for drawn in draws if len(drawn)]
-    mean = float(defined["rescue"].mean()) if len(defined) else float("nan")
-    edge = defined["low"] if mean > 0 else -defined["high"]
-    first = group.iloc[0]
-    trusted = bool(len(defined)) and (defined["interval"] == NOMINAL).all()
-    missing = group[group["rescue"].isna()]
-    return {
-        **{name: first[name] for name in ("model", *_GROUP)},
-        "rescue": mean,
-        **_interval(np.mean(known, axis=0) if known else np.empty(0)),
-        "interval": NOMINAL if trusted else (UNDER_COVERING if len(defined) else ""),
-        "plates": len(group),
-        "defined_plates": len(defined),
-        "concordance": float((edge > 0).mean()) if len(defined) else float("nan"),
-        "wells": int(defined["wells"].sum()),
-        "units": int(defined["units"].sum()),
-        "reason": "; ".join(
-            f"plate {row['plate']}: {row['reason']}"
-            for row in missing.to_dict("records")
-        ),
-    }

@@ -96,8 +96,8 @@ def _histogram(axis: Axes, found: Distribution, colour: str) -> None:
     axis.hist(found.values, bins=bins, weights=found.counts, log=True, color=colour)
     axis.set_ylabel("pixels")
     if found.low == found.high:
-        where = {"transform": axis.transAxes, "ha": "center"}
-        axis.text(0.5, 0.5, f"every pixel is {found.low:.4g}", **where)
+        said = f"every pixel is {found.low:.4g}"
+        axis.text(0.5, 0.5, said, transform=axis.transAxes, ha="center")
 
 
 def _bins(values: NDArray[Any]) -> list[float] | int:

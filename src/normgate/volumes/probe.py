@@ -22,11 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normgate.contract import normal_form
 from normgate.contract.ct import CT, MRI, modality
 from normgate.errors import DataError, SpecError
-from normgate.transform.sample import Values, check_scopes, transform_sample
-from normgate.transform.table import apply_fixed_float, first_value, fixed_table
+from normgate.transform.reference import canonical, normalized
 from normgate.volumes.geometry import Box, VolumeGeometry, boxes, crop
 
 if TYPE_CHECKING:
@@ -146,7 +144,7 @@ def probe_volumes(
     """
     types = {MRI: "float32", CT: "float32", **volume_types(spec)}
     return {
-        kind: canonical_volume(types[kind], place, shape_zyx)
+        kind: canonical(types[kind], place, shape_zyx)
         for place, kind in enumerate((MRI, CT))
     }
 
@@ -155,74 +153,3 @@ def probe_planes(spec: Spec, shape_zyx: tuple[int, int, int]) -> list[NDArray[An
     """One volume a channel, in the spec's order."""
     volumes = probe_volumes(spec, shape_zyx)
     return [volumes[modality(channel.name)] for channel in spec.channels]
-
-
-def canonical_volume(
-    input_type: InputType, place: int, shape_zyx: tuple[int, int, int]
-) -> NDArray[Any]:
-    """A volume of every value of a type, in an order that only this place has.
-
-    Args:
-        input_type: The type.
-        place: 0 for MRI, 1 for CT.
-        shape_zyx: The shape; where there are more voxels than values, they start again.
-    """
-    bits = 8 if input_type == "uint8" else 16
-    codes = _permuted(np.arange(math.prod(shape_zyx), dtype=np.uint64), place, bits)
-    if input_type == "float32":
-        halves = codes.astype(np.uint16).view(np.float16).astype(np.float32)
-        plain = (codes & np.uint64(1023)).astype(np.float32)
-        values: NDArray[Any] = np.where(np.isfinite(halves), halves, plain)
-    else:
-        values = (codes.astype(np.int64) + first_value(input_type)).astype(input_type)
-    return values.reshape(shape_zyx)
-
-
-def normalized(spec: Spec, planes: list[NDArray[Any]]) -> NDArray[np.float32]:
-    """What a spec makes of one case's volumes, one a channel: (c, z, y, x).
-
-    NumPy alone, and the same bits as `transform.apply.Normalizer`.
-
-    Raises:
-        SpecError: Channels differ in a step that measures them together.
-        DataError: The volumes are degenerate where a step refuses that.
-    """
-    forms = [normal_form(channel) for channel in spec.channels]
-    check_scopes(forms, spec.names)
-    out = np.empty((len(planes), *planes[0].shape), dtype=np.float32)
-    measured = [c for c, form in enumerate(forms) if not form.fixed]
-    for c, (form, plane) in enumerate(zip(forms, planes, strict=True)):
-        if form.fixed and form.input == "float32":
-            out[c] = apply_fixed_float(form, plane)
-        elif form.fixed:
-            table = fixed_table(form)
-            out[c] = table[plane.astype(np.int64) - first_value(form.input)]
-    if measured:
-        values = [_values(planes[c]) for c in measured]
-        after = transform_sample(
-            [forms[c] for c in measured],
-            [one for one, _ in values],
-            [spec.names[c] for c in measured],
-        )
-        for c, (_, where), y in zip(measured, values, after, strict=True):
-            out[c] = y.astype(np.float32)[where].reshape(planes[c].shape)
-    return out
-
-
-def _values(plane: NDArray[Any]) -> tuple[Values, NDArray[np.intp] | slice]:
-    """A volume's values as per-sample steps take them, and where each voxel's is."""
-    if plane.dtype == np.float32:
-        return Values(plane.reshape(-1).astype(np.float64), None), slice(None)
-    found, where, counts = np.unique(plane, return_inverse=True, return_counts=True)
-    occurring = Values(found.astype(np.float64), counts.astype(np.int64))
-    return occurring, where.reshape(-1)
-
-
-def _permuted(at: NDArray[np.uint64], place: int, bits: int) -> NDArray[np.uint64]:
-    """A permutation of all codes of so many bits, repeated: odd factors and shifts."""
-    mask = np.uint64((1 << bits) - 1)
-    factor = np.uint64((0x9E37 * (2 * place + 1)) | 1)
-    codes = (at * factor + np.uint64(0x79B9 * (place + 1))) & mask
-    codes ^= codes >> np.uint64(bits // 2)
-    codes = (codes * np.uint64(0x2C1B | 1)) & mask
-    return codes ^ (codes >> np.uint64(bits // 2 - 1))

@@ -43,7 +43,6 @@ def test_a_conclusion_tells_every_channel_and_probes_the_latent() -> None:
     assert {"test_class_probe", "test_density_probe", "test_clean_sharpness"} <= names
     assert {"test_kl_true", "test_kl_reported", "test_legacy_kld_loss"} <= names
     assert found.kept["test_mu"].shape == (48, 8)
-    assert found.kept["shown"].shape == (tasks.SHOWN, 12, 4, 4)
 
 
 def test_metrics_do_not_depend_on_the_normalization_of_a_perfect_model() -> None:

@@ -27,7 +27,7 @@ SHOWN = 4
 _BINS = 120
 _SAMPLED = 256
 _LEAST = 1e-6
-_COLUMNS = ("MRI", "CT", "fused", "less the regions' copy")
+_COLUMNS = ("MRI", "CT", "fused; lesion red, found green", "less the regions' copy")
 _REGIONS = (("brain", "tab:cyan"), ("bone", "tab:orange"), ("lesion", "tab:red"))
 
 

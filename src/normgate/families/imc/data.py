@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normgate.acquisitions.geometry import GridGeometry
 from normgate.contract import spec_digest, write_atomic
 from normgate.errors import CorruptImage, DataError
 from normgate.families.imc.space import sample_statistics
@@ -199,18 +198,3 @@ def _units(
         clean=arrays.get("clean"),
         quarantined=tuple(meta["quarantined"]),
     )
-
-
-def square(geometry: GridGeometry) -> int:
-    """The side of a grid's units in nodes.
-
-    Raises:
-        DataError: It has more rows than columns, or fewer.
-    """
-    rows, columns = geometry.grid
-    if rows != columns:
-        raise DataError(
-            f"the grid is {rows} x {columns} nodes, but units must be square, for "
-            "they may be turned; use as many rows as columns"
-        )
-    return rows

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from normgate.families.imc.units import ImcUnits
+
 CHANNELS_SHOWN = 3
 BARS = 40
 """Channels of the bar chart; of more, the worst and the best."""
@@ -63,6 +65,22 @@ def reconstructions(
                 axis.set_yticks([])
             row[0].set_ylabel(title, fontsize=7)
             row[0].set_title(channels[c], fontsize=7, loc="left")
+    save(figure, path)
+
+
+def spreads(path: Path, units: ImcUnits) -> None:
+    """Std of each channel before and after normalization, sorted by the first."""
+    before = units.raw.std(axis=(0, 2, 3), dtype=float)
+    after = units.images.std(axis=(0, 2, 3), dtype=float)
+    order = np.argsort(before)
+    figure, axes = grid(1, 1, width=6.0, height=3.0)
+    axis = axes[0][0]
+    ranks = np.arange(len(order))
+    axis.semilogy(ranks, before[order], marker=".", label="raw values")
+    axis.semilogy(ranks, after[order], marker=".", label="after normalization")
+    axis.set_xlabel("channels by raw spread")
+    axis.set_ylabel("standard deviation")
+    axis.legend(frameon=False, fontsize=8)
     save(figure, path)
 
 

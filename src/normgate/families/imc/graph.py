@@ -147,13 +147,18 @@ def soft_ranks(scores_bn: Tensor, mask_bn: Tensor) -> Tensor:
     return functional.softmax(-away / TEMPERATURE, dim=2)
 
 
+def entropy(shares: Tensor) -> Tensor:
+    """-p log p, with a finite gradient at 0."""
+    return -shares * shares.clamp(min=1e-9).log()
+
+
 def sharpness_loss(order_bnn: Tensor | None, mask_bn: Tensor) -> Tensor:
     """Mean entropy of the permutations' rows and columns, nats, from 0 (PIGVAE)."""
     if order_bnn is None:
         return torch.zeros((), device=mask_bn.device)
-    rows = -torch.special.xlogy(order_bnn, order_bnn).sum(dim=2)
+    rows = entropy(order_bnn).sum(dim=2)
     shares = order_bnn / order_bnn.sum(dim=1, keepdim=True).clamp(min=1e-9)
-    columns = -torch.special.xlogy(shares, shares).sum(dim=1)
+    columns = entropy(shares).sum(dim=1)
     return _over_cells(rows + columns, mask_bn)
 
 

@@ -20,6 +20,7 @@ from normgate.engine.member import Conclusion
 from normgate.engine.task import Batch, Monitor, Split
 from normgate.families.imc import symmetry
 from normgate.families.imc.evaluate import Judge, Seen, look
+from normgate.families.imc.figures import reconstructions
 from normgate.families.imc.liveness import refuse_dead_weights
 from normgate.families.imc.losses import training_loss
 from normgate.families.imc.model import Grid, build
@@ -27,6 +28,7 @@ from normgate.families.imc.vitals import imc_vitals, norm_vitals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
     from normgate.families.imc.units import ImcUnits
     from normgate.gate import Vital
 
+PICTURE = "reconstructions"
 SHOWN = 6
-"""Test units whose reconstructions are kept for pictures."""
+"""Units of the pictures."""
 
 
 class ImcTask:
@@ -74,6 +77,7 @@ class ImcTask:
         self.batch_size = min(batch_size, len(parts.train))
         self.monitor = Monitor("r2_median", larger_is_better=True)
         self.judge = Judge(units, parts.train, cofactor)
+        self._last: Seen | None = None
         self._augment = augment
         self._identity = {
             "settings": asdict(settings),
@@ -120,7 +124,20 @@ class ImcTask:
     def evaluate(self, split: Split) -> dict[str, float]:
         """Metrics of a split, without probes."""
         at = getattr(self.parts, split)
-        return self.judge.scores(self.look(at), at, self.settings.loss)
+        seen = self.look(at)
+        if split == "validation":
+            self._last = seen
+        return self.judge.scores(seen, at, self.settings.loss)
+
+    def pictures(self, folder: Path) -> Mapping[str, Path]:
+        """Units of the last validation, their reconstructions and errors."""
+        if self._last is None:
+            return {}
+        path = folder / f"{PICTURE}.png"
+        at = self.parts.validation[:SHOWN]
+        found = self.judge.found(self._last)[:SHOWN]
+        reconstructions(path, self.judge.truth(at), found, self.units.spec.names)
+        return {PICTURE: path}
 
     def look(self, at: NDArray[np.int64]) -> Seen:
         """What the model, as it is now, makes of units by number."""
@@ -137,8 +154,8 @@ class ImcTask:
     def conclude(self) -> Conclusion:
         """Test the fitted model.
 
-        `kept` has test_at (u,) and test_mu (u, d) of the test split, and shown
-        (6, c, h, w), the normalized reconstructions of its first units.
+        `kept` has test_at (u,), the unit numbers of the test split, and test_mu (u, d),
+        their latents.
         """
         test = self.parts.test
         seen = self.look(test)
@@ -155,7 +172,6 @@ class ImcTask:
             kept={
                 "test_at": torch.from_numpy(test),
                 "test_mu": torch.from_numpy(seen.mu.astype(np.float32)),
-                "shown": torch.from_numpy(seen.images[:SHOWN].astype(np.float32)),
             },
         )
 

@@ -69,6 +69,12 @@ def unit_vitals(
         positive: Positive probability of each held-out unit.
         positive_name: The positive class.
     """
+    ends = prediction_vitals(positive, positive=positive_name)
+    return (*normalized_vitals(spec, units), *ends)
+
+
+def normalized_vitals(spec: Spec, units: PlateUnits) -> tuple[Vital, ...]:
+    """The vitals of the units as the network sees them, before any training."""
     found: list[Vital] = []
     stds: dict[str, float] = {}
     ranges = channel_ranges(units.images)
@@ -85,8 +91,7 @@ def unit_vitals(
             below=below,
             above=above,
         )
-    ends = prediction_vitals(positive, positive=positive_name)
-    return (*found, scale_ratio(stds), *ends)
+    return (*found, scale_ratio(stds))
 
 
 def clipped_shares(

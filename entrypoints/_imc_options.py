@@ -1,0 +1,200 @@
+"""The parameters of an IMC training, and what they mean.
+
+What `mlflow run` passes is text; here it becomes one checked request, or a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+import click
+from _options import (
+    CONTRACTS,
+    check_counts,
+    choose,
+    finishes,
+    given,
+    provenance_beside,
+)
+
+from normgate.acquisitions.geometry import GridGeometry
+from normgate.acquisitions.statistics import StatisticsSettings
+from normgate.contract import read_spec
+from normgate.engine.settings import FitSettings
+from normgate.errors import SettingsError
+from normgate.families.imc.settings import (
+    PERMUTERS,
+    ImcSettings,
+    LossSettings,
+    ModelSettings,
+)
+from normgate.families.imc.statistics import refuse_lost_abundance
+from normgate.plates.parameters import words
+
+if TYPE_CHECKING:
+    from normgate.contract import Provenance, Spec
+
+Statistics = Literal["contract", "measure"]
+NAME = "imc"
+"""The registered model, its preset and its contract."""
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_LOSS, _MODEL = LossSettings(), ModelSettings()
+
+_OPTIONS = (
+    click.option("--data", default="", help="Acquisition CSV; empty: a demonstration."),
+    click.option("--spec", default="", help="The spec; empty: the contract's own."),
+    click.option("--statistics", default="contract", help="Or measure: z by data set."),
+    click.option("--markers", default="", help="With measure: which; empty: all."),
+    click.option("--percentiles", default="0,99.9", help="With measure: the clip."),
+    click.option("--cofactor", default=0.0, help="Of arcsinh, for counts; 0: none."),
+    click.option("--abundance-lost", default=0, help="1: train though it is lost."),
+    click.option("--replicates", default=2, help="Seeds and held-out folds."),
+    click.option("--folds", default=5, help="Of slides or patients; 2 are held out."),
+    click.option("--epochs", default=40, help="Passes over the training units."),
+    click.option("--batch-size", default=32, help="Units in one step."),
+    click.option("--lr", default=0.003, help="The largest learning rate."),
+    click.option("--weight-decay", default=0.01, help="AdamW's."),
+    click.option("--arch", default=_MODEL.arch, help="Or cls_transformer, d4."),
+    click.option("--permuter", default="", help="Of d4: d4 or none; empty: usual."),
+    click.option("--latent", default=_MODEL.latent, help="Dimensions of the latent."),
+    click.option("--revin", default=0, help="1: a unit's own mean and std beside it."),
+    click.option("--augment", default=0, help="1: units turned and mirrored."),
+    click.option("--kld-scale", default=_LOSS.kld_scale, help="Weight of the KL."),
+    click.option("--free-bits", default=_LOSS.free_bits, help="Nats a dimension."),
+    click.option("--free-bits-mode", default=_LOSS.free_bits_mode, help="Or legacy."),
+    click.option("--kl-reduction", default=_LOSS.kl_reduction, help="Or mean_legacy."),
+    click.option("--warmup", default=_LOSS.warmup, help="Share of the steps."),
+    click.option("--cosine", default=_LOSS.cosine, help="Its weight."),
+    click.option("--gradient", default=_LOSS.gradient, help="Its weight."),
+    click.option("--perm", default=_LOSS.perm, help="Its weight, with a permuter."),
+    click.option("--grid", default=6, help="Nodes on each side of a unit."),
+    click.option("--pool", default=1, help="Pixels on each side of a node."),
+    click.option("--stop-on-red", default=0, help="From this epoch on; 0 never."),
+    click.option("--seed", default=0, help="Splits and replicates follow from it."),
+    click.option("--out", default="work", help="Where everything is written."),
+    click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
+    click.option("--finish", default="auto", help="auto, train or all."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One checked call of an IMC training."""
+
+    data: Path | None
+    """The acquisition CSV; None for the demonstration."""
+    spec: Spec
+    provenance: Provenance | None
+    measured: StatisticsSettings | None
+    """What to measure on training acquisitions; None for the spec's own constants."""
+    markers: tuple[str, ...]
+    cofactor: float | None
+    """Of the evaluation space."""
+    geometry: GridGeometry
+    replicates: int
+    folds: int
+    settings: ImcSettings
+    augment: bool
+    fit: FitSettings
+    """Of the first replicate; each next has the next seed."""
+    out: Path
+    finish: bool
+    """Whether to bind, promote and deploy."""
+
+
+def imc_options(command: _Command) -> _Command:
+    """The options of the entry, in the order of its MLproject parameters."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def parse(options: dict[str, Any]) -> Request:
+    """Check the options of the entry.
+
+    Raises:
+        SettingsError: With the parameter, its value and what is expected.
+        SpecError: The spec is absent or not valid.
+    """
+    choose("statistics", options["statistics"], get_args(Statistics))
+    check_counts(options)
+    measures = options["statistics"] == "measure"
+    spec_path = Path(options["spec"] or CONTRACTS / "specs" / f"{NAME}.json")
+    spec = read_spec(spec_path)
+    if not measures:
+        refuse_lost_abundance(spec, bool(options["abundance_lost"]))
+    return Request(
+        data=given(options),
+        spec=spec,
+        provenance=provenance_beside(spec_path),
+        measured=_measured(options) if measures else None,
+        markers=tuple(words(options["markers"])),
+        cofactor=options["cofactor"] or None,
+        geometry=GridGeometry(
+            grid=(options["grid"], options["grid"]), pool=options["pool"]
+        ),
+        replicates=options["replicates"],
+        folds=options["folds"],
+        settings=ImcSettings(model=_model(options), loss=_loss(options)),
+        augment=bool(options["augment"]),
+        fit=_fit(options),
+        out=Path(options["out"]),
+        finish=finishes(options),
+    )
+
+
+def _measured(options: dict[str, Any]) -> StatisticsSettings:
+    parts = words(options["percentiles"])
+    try:
+        low, high = (Decimal(part) for part in parts)
+    except (ValueError, InvalidOperation) as error:
+        raise SettingsError(
+            f"percentiles is {options['percentiles']!r}, expected two, as 0,99.9"
+        ) from error
+    cofactor = Decimal(str(options["cofactor"])) if options["cofactor"] else None
+    return StatisticsSettings(percentiles=(low, high), cofactor=cofactor)
+
+
+def _model(options: dict[str, Any]) -> ModelSettings:
+    arch = options["arch"]
+    choose("arch", arch, tuple(PERMUTERS))
+    if arch == "cell_graph":
+        raise SettingsError(
+            "arch is cell_graph, which this entry can't train, for its units are grids "
+            "of nodes; see normgate.families.imc.graph for graphs in Python"
+        )
+    return ModelSettings(
+        arch=arch,
+        permuter=options["permuter"] or PERMUTERS[arch][0],
+        latent=options["latent"],
+        revin=bool(options["revin"]),
+    )
+
+
+def _loss(options: dict[str, Any]) -> LossSettings:
+    return LossSettings(
+        kld_scale=options["kld_scale"],
+        cosine=options["cosine"],
+        gradient=options["gradient"],
+        perm=options["perm"],
+        kl_reduction=options["kl_reduction"],
+        free_bits=options["free_bits"],
+        free_bits_mode=options["free_bits_mode"],
+        warmup=options["warmup"],
+    )
+
+
+def _fit(options: dict[str, Any]) -> FitSettings:
+    return FitSettings(
+        epochs=options["epochs"],
+        seed=options["seed"],
+        lr=options["lr"],
+        weight_decay=options["weight_decay"],
+        batch_size=options["batch_size"],
+        stop_on_red=options["stop_on_red"] or None,
+        device=options["device"],
+    )

@@ -1,0 +1,94 @@
+"""One study from parameters to the closing words.
+
+Check everything, refuse dead weights, run the trials, train the best again with fresh
+seeds, look at the test split once, and say how a chosen trial is trained for good.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from _tune_again import choose
+from _tune_families import prepared
+from _tune_options import parse
+from _tune_record import Headlines, record_begin, record_end
+from _tune_work import Job, bench_of, opened, run, run_all
+
+from mlflow_normgate.entry import run_entry
+from normgate.tune.effects import effects, refuse_dead
+from normgate.tune.slots import settled, slots_of
+from normgate.tune.storage import StudyPlace, add_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from _tune_options import TuneRequest
+    from optuna import Study
+
+    from mlflow_normgate.runs import Run
+    from normgate.tune.worker import Bench
+
+_logger = logging.getLogger(__name__)
+_RESUMED_BY = ("family", "study", "storage", "data", "preset", "out")
+"""A rerun with more trials goes on in the same run, so `trials` is none of these."""
+
+
+def tune(options: dict[str, Any], further: Sequence[str]) -> None:
+    """Run a study, or go on with it."""
+    shown = {**options, **({"further": " ".join(further)} if further else {})}
+    identity = {name: options[name] for name in _RESUMED_BY}
+    with run_entry("tune", shown, identity=identity) as parent:
+        request = parse(options, further)
+        ready = prepared(request.family, request.training, request.out, request.seed)
+        name = request.study or ready.tunable.name
+        root = request.out / "tune" / name
+        bench = bench_of(ready, request, root)
+        refuse_dead(effects(ready.tunable, bench.space))
+        place = StudyPlace(
+            name=name,
+            url=request.storage or f"sqlite:///{(root / 'study.db').absolute()}",
+            heartbeat_s=request.heartbeat_s,
+        )
+        study = opened(bench, place, fork=request.fork)
+        if study.study_name != name:
+            bench = bench_of(ready, request, root.with_name(study.study_name))
+        place = StudyPlace(
+            name=study.study_name, url=place.url, heartbeat_s=place.heartbeat_s
+        )
+        record_begin(parent, study, bench, ready)
+        _run_trials(parent, request, place, study, bench)
+        closing = choose(parent, request, study, bench, ready)
+        path = record_end(parent, study, bench, closing)
+        _logger.info("read %s; figures: %s", path, path.parent / "figures")
+        _logger.info("look into the study with: optuna-dashboard %s", place.url)
+
+
+def _run_trials(
+    parent: Run, request: TuneRequest, place: StudyPlace, study: Study, bench: Bench
+) -> None:
+    space = bench.space
+    first = {one.name: one.default for one in space.weights}
+    add_slots(study, request.trials, first if space.begins_with_preset else None)
+    headlines = Headlines(study, bench, parent.tracker)
+    headlines.look()
+    jobs = [
+        Job(
+            request=request,
+            study_place=place,
+            folder=bench.folder,
+            place=parent.place,
+            parent_id=parent.run_id,
+            number=number,
+            starter=os.getpid() if request.workers > 1 else None,
+        )
+        for number in range(request.workers)
+    ]
+    if settled(slots_of(study.get_trials(deepcopy=False))):
+        _logger.info("every trial was run before")
+    elif request.workers == 1:
+        run(jobs[0], study, bench, headlines.look)
+    else:
+        run_all(jobs, study, headlines.look)
+    headlines.look()

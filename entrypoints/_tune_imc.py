@@ -1,0 +1,35 @@
+"""The IMC family for `tune`: one autoencoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from _imc import bundled, demonstration, planned
+from _imc_options import imc_options, parse
+from _tune_families import Prepared, passed_on, typed
+
+from normgate.acquisitions.table import acquisitions, read_acquisition_csv
+from normgate.families.imc.tunable import WEIGHTS, tunable_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
+    """Read the acquisitions and cut their units."""
+    options = typed(imc_options, training, WEIGHTS, "imc")
+    request = parse(options | {"out": str(out), "seed": seed})
+    data = request.data or demonstration(out)
+    plan, told = planned(request, data, acquisitions(read_acquisition_csv(data), data))
+    return Prepared(
+        tunable=tunable_of(
+            plan,
+            request.fit,
+            lambda plan, fit, members, to: bundled(to, told, plan, members, fit),
+        ),
+        given={name: text for name, text in training.items() if name in WEIGHTS},
+        data=data,
+        entry="train_imc",
+        training=passed_on(training, WEIGHTS, data),
+    )

@@ -1,0 +1,295 @@
+"""A deployment over acquisitions: latents and reconstructions, resumable, stamped.
+
+    deploy.json  quarantine.csv                    what the job is of, what could not be used
+    <model>/latents.csv                            all acquisitions, a row for each unit
+    <model>/<acquisition>/latents.csv              its rows, stamped
+    <model>/<acquisition>/reconstruction.h5        normalized units (u, c, h, w), stamped
+    <model>/<acquisition>/acquisition.json         written last: stamps and digests
+
+An acquisition is done when its `acquisition.json` stands there and its input files are
+those of then; so a rerun after a kill does what is left, and a mended file is seen to
+again. Channels are bound by marker, so a panel in another order gives the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from normgate.acquisitions.applied import like_of, verify
+from normgate.acquisitions.load import Loader
+from normgate.acquisitions.table import Acquisition, acquisitions, read_acquisition_csv
+from normgate.contract.files import write_atomic
+from normgate.deploy.agreement import check_names
+from normgate.deploy.case_report import refuse_ruin, write_case_quarantine
+from normgate.deploy.job import file_sha256, locked, open_job
+from normgate.deploy.prepare import applied_by, check_applied, opened
+from normgate.engine.device import resolve_device
+from normgate.errors import DataError
+from normgate.families.imc.assemble import FAMILY
+from normgate.families.imc.bundled import ImcBundles, geometry_of
+from normgate.plates.progress import LoggedProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from normgate.acquisitions.geometry import Box
+    from normgate.deploy.models import Promoted
+    from normgate.deploy.settings import DeploySettings
+    from normgate.engine.bundle import Bundle
+
+logger = logging.getLogger(__name__)
+FORMAT = "normgate.latents/1"
+STAMP, LATENTS, IMAGES = "acquisition.json", "latents.csv", "reconstruction.h5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImcModel:
+    """One verified model, ready to encode."""
+
+    promoted: Promoted
+    bundle: Bundle
+    loader: Loader
+
+    @property
+    def stamps(self) -> dict[str, str]:
+        """What made a latent."""
+        return {
+            "model": self.promoted.name,
+            "version": self.promoted.version,
+            "spec_digest": self.bundle.card.spec_digest,
+            "manifest_digest": self.bundle.manifest_digest,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquisitionReport:
+    """The end of a deployment, in which every acquisition was seen to."""
+
+    acquisitions: int
+    """Rows of the CSV."""
+    resumed: int
+    """What an earlier run had finished, of all models."""
+    encoded: int
+    """What this run encoded."""
+    quarantined: int
+    seconds: float
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers as a tracker takes them."""
+        return {
+            "acquisitions": self.acquisitions,
+            "resumed_acquisitions": self.resumed,
+            "encoded_acquisitions": self.encoded,
+            "quarantined": self.quarantined,
+            "seconds": self.seconds,
+        }
+
+    def sentence(self) -> str:
+        """The whole in words."""
+        before = f" ({self.resumed} were finished before)" if self.resumed else ""
+        bad = f"; {self.quarantined} quarantined, see quarantine.csv"
+        return (
+            f"{self.acquisitions} acquisitions{before}, {self.encoded} encoded in "
+            f"{self.seconds:.1f} s{bad if self.quarantined else ''}"
+        )
+
+
+def prepare_acquisitions(
+    promoted: Sequence[Promoted], data: Path, device: str
+) -> tuple[list[ImcModel], tuple[Acquisition, ...]]:
+    """Read the acquisition CSV, verify every model; see `prepare.prepare`.
+
+    Raises:
+        BundleError: A bundle was altered or computes otherwise here.
+        FingerprintMismatch: A model's acquisitions would be normalized otherwise than
+            its training's were.
+        DataError: The CSV is not valid.
+        SettingsError: A name can't be a folder's, or there is no such device.
+    """
+    check_names([one.name for one in promoted])
+    path = data.resolve()
+    rows = acquisitions(read_acquisition_csv(path), path)
+    check_names([one.acquisition for one in rows], "acquisition")
+    where, like = resolve_device(device), like_of(rows[0])
+    models = []
+    for one in promoted:
+        bundle = opened(one, FAMILY, ImcBundles(), where)
+        loader = Loader(bundle.spec, geometry_of(bundle.card))
+        check_applied(one, bundle, applied_by(one.name, partial(verify, loader, like)))
+        models.append(ImcModel(promoted=one, bundle=bundle, loader=loader))
+    return models, rows
+
+
+def deploy_acquisitions(
+    models: Sequence[ImcModel], rows: Sequence[Acquisition], settings: DeploySettings
+) -> AcquisitionReport:
+    """Encode every acquisition with every model, resuming what an earlier run left.
+
+    Raises:
+        DataError: Too many acquisitions can't be used.
+        DigestMismatch: The folder holds another deployment.
+        SettingsError: Another process deploys into the folder.
+    """
+    began, progress = time.monotonic(), LoggedProgress("encoded", "acquisitions")
+    resumed = made = 0
+    bad: dict[str, str] = {}
+    with locked(settings.out):
+        if open_job(settings.out, _pins(models, rows, settings)):
+            logger.info("resuming the deployment in %s", settings.out)
+        for done, row in enumerate(rows, start=1):
+            try:
+                before, now = _one(models, row, settings.out)
+            except DataError as error:
+                logger.warning("quarantined: %s", error)
+                bad[row.acquisition] = str(error)
+                write_case_quarantine(settings.out, bad)
+                refuse_ruin(bad, len(rows), settings)
+            else:
+                resumed, made = resumed + before, made + now
+            progress(done, len(rows))
+        write_case_quarantine(settings.out, bad)
+        for model in models:
+            _join(settings.out / model.promoted.name, rows, bad)
+    return AcquisitionReport(
+        acquisitions=len(rows),
+        resumed=resumed,
+        encoded=made,
+        quarantined=len(bad),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _pins(
+    models: Sequence[ImcModel], rows: Sequence[Acquisition], settings: DeploySettings
+) -> dict[str, Any]:
+    return {
+        "data": {"sha256": file_sha256(settings.data), "acquisitions": len(rows)},
+        "models": {model.promoted.name: model.stamps for model in models},
+        "settings": {"device": resolve_device(settings.device).type},
+    }
+
+
+def _one(
+    models: Sequence[ImcModel], row: Acquisition, out: Path
+) -> tuple[int, int]:
+    """Encode with every model; how many were there before, and how many made.
+
+    Raises:
+        DataError: A file can't be read or used.
+    """
+    digest = row.input_digest()
+    todo = [model for model in models if not _finished(model, row, out, digest)]
+    for model in todo:
+        loaded = model.loader.load(row)
+        raw = np.stack([plane.astype(np.float32) for plane in loaded.planes])
+        found = model.bundle.ensemble.predict(raw[None])
+        units = model.loader.grids(loaded.image_cyx).boxes
+        stamps = {**model.stamps, "input_digest": digest}
+        folder = out / model.promoted.name / row.acquisition
+        _write(folder, row, units, found, model.bundle.spec.names, stamps)
+    return len(models) - len(todo), len(todo)
+
+
+def _write(
+    folder: Path,
+    row: Acquisition,
+    units: Sequence[Box],
+    found: dict[str, NDArray[Any]],
+    channels: Sequence[str],
+    stamps: dict[str, str],
+) -> None:
+    files = {
+        LATENTS: _latents(row, units, found["latent"], stamps),
+        IMAGES: _images(found["reconstruction"], channels, stamps),
+    }
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    record = {
+        "format": FORMAT,
+        **stamps,
+        "acquisition": row.acquisition,
+        "slide": row.slide,
+        "patient": row.patient,
+        "units": len(units),
+        "sha256": digests,
+    }
+    text = json.dumps(record, indent=2, sort_keys=True) + "\n"
+    write_atomic(folder / STAMP, text.encode())
+
+
+def _latents(
+    row: Acquisition,
+    units: Sequence[Box],
+    latent_ud: NDArray[Any],
+    stamps: dict[str, str],
+) -> bytes:
+    """A CSV row for each unit: where it lies, its latent, and what made it."""
+    where = pd.DataFrame(
+        {
+            "acquisition": row.acquisition,
+            "slide": row.slide,
+            "patient": row.patient,
+            "unit": [box.unit for box in units],
+            "y": [box.y for box in units],
+            "x": [box.x for box in units],
+        }
+    )
+    names = [f"z{number:04d}" for number in range(latent_ud.shape[1])]
+    latent = pd.DataFrame(latent_ud, columns=names)
+    made = pd.DataFrame(stamps, index=where.index)
+    text = io.StringIO(newline="")
+    pd.concat([where, latent, made], axis=1).to_csv(
+        text, index=False, lineterminator="\n", float_format="%.9g"
+    )
+    return text.getvalue().encode()
+
+
+def _images(
+    images_uchw: NDArray[Any], channels: Sequence[str], stamps: dict[str, str]
+) -> bytes:
+    """An HDF5 file of normalized reconstructions, channels and stamps beside."""
+    data = io.BytesIO()
+    with h5py.File(data, "w", track_order=True) as file:
+        dataset = file.create_dataset(
+            "reconstruction", data=images_uchw.astype(np.float32), track_times=False
+        )
+        dataset.attrs["channels"] = list(channels)
+        for key, value in stamps.items():
+            dataset.attrs[key] = value
+    return data.getvalue()
+
+
+def _finished(model: ImcModel, row: Acquisition, out: Path, digest: str) -> bool:
+    path = out / model.promoted.name / row.acquisition / STAMP
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    expected = {**model.stamps, "input_digest": digest}
+    return all(found.get(key) == value for key, value in expected.items())
+
+
+def _join(folder: Path, rows: Sequence[Acquisition], bad: dict[str, str]) -> None:
+    """All latents of a model in one file, in the table's order."""
+    text = bytearray()
+    for row in rows:
+        if row.acquisition in bad:
+            continue
+        lines = (folder / row.acquisition / LATENTS).read_bytes().splitlines(True)
+        text += b"".join(lines if not text else lines[1:])
+    write_atomic(folder / LATENTS, bytes(text))

@@ -1,0 +1,102 @@
+"""The plate family as a study sees it: learning rate, weight decay, dropout.
+
+How units become wells is not searched: every part of the product takes the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from normgate.contract import spec_digest
+from normgate.engine.record import flat_params
+from normgate.engine.replicates import ReplicateTunable
+from normgate.engine.split import split_digest
+from normgate.engine.tunable import Objective, Weight
+from normgate.families.plate.assemble import FAMILY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from normgate.engine.member import Member
+    from normgate.engine.settings import FitSettings
+    from normgate.families.plate.plan import Plan
+
+OBJECTIVES = tuple(
+    Objective(
+        name=name,
+        larger_is_better=larger,
+        worst=worst,
+        best=best,
+        during=f"validation_{name}",
+    )
+    for name, larger, worst, best in (
+        ("auroc", True, 0.5, 1.0),
+        ("nll", False, 0.7, 0.2),
+        ("well_auroc", True, 0.5, 1.0),
+        ("ece", False, 0.25, 0.0),
+    )
+)
+
+
+def tunable_of(
+    plan: Plan,
+    fit: FitSettings,
+    bundled: Callable[[Plan, FitSettings, Sequence[Member], Path], object],
+) -> ReplicateTunable:
+    """The family, ready to be tuned.
+
+    Args:
+        plan: Units, split and network; its dropout is the default.
+        fit: Its lr and weight decay are the defaults.
+        bundled: Writes a bundle of members.
+    """
+
+    def chosen(settings: Mapping[str, float]) -> Plan:
+        model = replace(plan.model, dropout=settings["dropout"])
+        return replace(plan, model=model)
+
+    fixed = flat_params("model", asdict(plan.model))
+    del fixed["model.dropout"]
+    return ReplicateTunable(
+        family=FAMILY,
+        name=plan.name,
+        weights=_weights(plan, fit),
+        objectives=OBJECTIVES,
+        usual_objectives=("auroc",),
+        constraints=("predictions.one_class",),
+        spec_digest=spec_digest(plan.spec),
+        data_digest=split_digest(plan.units.digest, plan.fold, plan.folds),
+        fit=fit,
+        fixed=fixed,
+        task_of=lambda settings, own: chosen(settings).task(0, own),
+        bundle_of=lambda settings, own, members, to: bundled(
+            chosen(settings), own, members, to
+        ),
+    )
+
+
+def _weights(plan: Plan, fit: FitSettings) -> tuple[Weight, ...]:
+    return (
+        Weight(
+            name="lr",
+            low=3e-4,
+            high=3e-2,
+            default=fit.lr,
+            log=True,
+            least=1e-9,
+            most=1.0,
+        ),
+        Weight(
+            name="weight_decay",
+            low=1e-4,
+            high=0.3,
+            default=fit.weight_decay,
+            log=True,
+            most=100.0,
+        ),
+        Weight(
+            name="dropout", low=0.0, high=0.5, default=plan.model.dropout, most=0.99
+        ),
+    )
