@@ -148,7 +148,7 @@ def _treatments(one: Analysis) -> str:
     return table(head, first, numbers=6) + more if rows else "<p>None.</p>"
 
 
-def _hit(row: Mapping[str, Any]) -> str:
+def _hit(row: Mapping[Any, Any]) -> str:
     if row["hit"] == "healthy":
         return mark("towards healthy", "green")
     if row["hit"] == "diseased":
@@ -156,7 +156,7 @@ def _hit(row: Mapping[str, Any]) -> str:
     return "no" if row["hit"] == "no" else "undefined"
 
 
-def _plate(row: Mapping[str, Any], shown: Any) -> str:
+def _plate(row: Mapping[Any, Any], shown: Any) -> str:
     plate = str(row["plate"])
     pictures = [
         shown(f"plate-{safe_name(plate)}", f"Heat map of plate {plate}"),
@@ -208,7 +208,7 @@ def _undefined(one: Analysis) -> str:
     return table(["what", "why"], rows) if rows else "<p>Nothing.</p>"
 
 
-def _with_interval(row: Mapping[str, Any], name: str) -> str:
+def _with_interval(row: Mapping[Any, Any], name: str) -> str:
     value = _number(row[name], 2)
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if not (math.isfinite(low) and math.isfinite(high)):

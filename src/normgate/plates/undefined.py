@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from normgate.plates.treatments import Analysis
 
 
@@ -53,5 +55,5 @@ def _hits(one: Analysis) -> list[Undefined]:
     return found
 
 
-def _pair(row: dict[str, object]) -> str:
+def _pair(row: Mapping[Any, Any]) -> str:
     return f"{row['one']} and {row['other']}" if row["one"] else ""
