@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import h5py
 import numpy as np
 import pytest
 from tests.families.imc.bundles import GEOMETRY, demo, rows_of, spec
@@ -30,8 +31,8 @@ def test_units_are_made_once_and_again_when_a_file_changes(tmp_path: Path) -> No
     again = made(csv, tmp_path)
     assert meta.stat().st_mtime_ns == stamp
     assert again.digest == first.digest
-    slide = tmp_path / "demo" / "slide-02.h5"
-    slide.write_bytes((tmp_path / "demo" / "slide-01.h5").read_bytes())
+    with h5py.File(tmp_path / "demo" / "slide-02.h5", "r+") as file:
+        file["slide-02-0001"][0, 0, 0] += 1
     assert made(csv, tmp_path).digest != first.digest
 
 

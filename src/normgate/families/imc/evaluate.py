@@ -61,7 +61,11 @@ class Judge:
 
     def found(self, seen: Seen) -> NDArray[np.float64]:
         """Reconstructions in the evaluation space."""
-        return self.space.of_raw(self.inverse(seen.images))
+        return self.restored(seen.images)
+
+    def restored(self, images_uchw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Normalized images in the evaluation space."""
+        return self.space.of_raw(self.inverse(images_uchw))
 
     def truth(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Units in the evaluation space."""
