@@ -154,7 +154,7 @@ def linked(folder: Path) -> None:
         (older_golden, "is not of format normgate.golden/2"),
         (golden_lost_an_output, "but the members give logits"),
         (weights_altered, "the golden input gives other logits"),
-        (card_with(family="imc"), "names family 'imc'"),
+        (card_with(family="other"), "names family 'other'"),
         (card_with(surprise=1), "missing or unknown fields: surprise"),
         (card_with(format="normgate.card/2"), "its format is not"),
         (card_with(classes=["APP", "WT"]), "was trained with classes"),
