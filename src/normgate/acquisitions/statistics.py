@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from normgate.acquisitions.passes import Figures, Reading, StatisticsSettings
@@ -23,6 +22,7 @@ from normgate.errors import CorruptImage, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
     from normgate.acquisitions.table import Acquisition
