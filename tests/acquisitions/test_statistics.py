@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.acquisitions.studies import REAL_MARKERS, real, simulated
 
-from normgate.acquisitions import statistics
+from normgate.acquisitions import passes
 from normgate.acquisitions.measured import AcquisitionMeasureSettings, measure_table
 from normgate.acquisitions.read import read_acquisition
 from normgate.acquisitions.statistics import (
@@ -41,7 +41,7 @@ def pixels(rows: tuple[Acquisition, ...], name: str) -> NDArray[np.float64]:
 def test_constants_are_those_of_all_pixels_at_once(
     tmp_path: Path, cofactor: Decimal | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statistics, "_BATCH_PIXELS", 150)
+    monkeypatch.setattr(passes, "_BATCH_PIXELS", 150)
     rows = simulated(tmp_path / "demo", mode="counts", channels=4)
     found = measure(rows, ["CD45", "alpha-SMA"], StatisticsSettings(cofactor=cofactor))
     for one in found.figures:

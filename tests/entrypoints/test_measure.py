@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mlflow
 import pytest
 from click.testing import CliRunner
-from entrypoints.measure import main
 from tests.acquisitions.studies import simulated
 from tests.tracking.bundle_files import database
 
@@ -16,9 +17,20 @@ from normgate.plates.demo import DemoSettings, write_demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    import click
 
 pytestmark = pytest.mark.slow
+FOLDER = Path(__file__).resolve().parents[2] / "entrypoints"
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch) -> click.Command:
+    """The entry's command, whose folder is where its helpers are."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    command = importlib.import_module("entrypoints.measure").main
+    assert callable(command)
+    return command
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +42,7 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield write_demo(tmp_path / "demo", DemoSettings(plates=1, rows=1))
 
 
-def test_a_spec_is_written_and_logged(tmp_path: Path) -> None:
+def test_a_spec_is_written_and_logged(tmp_path: Path, main: click.Command) -> None:
     command = ["--data", "demo/plates.csv", "--out", "spec", "--timepoint", "0,10000"]
     result = CliRunner().invoke(main, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -47,7 +59,9 @@ def test_a_spec_is_written_and_logged(tmp_path: Path) -> None:
     ]
 
 
-def test_existing_percentiles_become_a_spec(tmp_path: Path) -> None:
+def test_existing_percentiles_become_a_spec(
+    tmp_path: Path, main: click.Command
+) -> None:
     (tmp_path / "p.json").write_text(
         '{"RFP1": {"p1": 963, "p99": 9016}, "HALO": {"p1": 1783, "p99": 11525},'
         ' "HALO_MASKED": {"p1": 0, "p99": 238}}'
@@ -67,7 +81,9 @@ def test_existing_percentiles_become_a_spec(tmp_path: Path) -> None:
         ("--data", "nowhere.csv", "nowhere.csv can't be read"),
     ],
 )
-def test_a_users_error_is_one_sentence(option: str, value: str, word: str) -> None:
+def test_a_users_error_is_one_sentence(
+    main: click.Command, option: str, value: str, word: str
+) -> None:
     command = ["--data", "demo/plates.csv", "--out", "spec", option, value]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 2
@@ -75,7 +91,9 @@ def test_a_users_error_is_one_sentence(option: str, value: str, word: str) -> No
     assert "Traceback" not in result.output
 
 
-def test_an_acquisition_table_is_measured_by_the_same_entry(tmp_path: Path) -> None:
+def test_an_acquisition_table_is_measured_by_the_same_entry(
+    tmp_path: Path, main: click.Command
+) -> None:
     simulated(tmp_path / "imc")
     command = ["--data", "imc/acquisitions.csv", "--out", "spec", "--cofactor", "none"]
     result = CliRunner().invoke(main, command, catch_exceptions=False)
@@ -87,7 +105,9 @@ def test_an_acquisition_table_is_measured_by_the_same_entry(tmp_path: Path) -> N
     assert run.data.tags["normgate.spec_digest"] == spec_digest(spec)
 
 
-def test_an_option_of_plates_is_refused_for_acquisitions(tmp_path: Path) -> None:
+def test_an_option_of_plates_is_refused_for_acquisitions(
+    tmp_path: Path, main: click.Command
+) -> None:
     simulated(tmp_path / "imc")
     command = ["--data", "imc/acquisitions.csv", "--timepoint", "0"]
     result = CliRunner().invoke(main, command)
