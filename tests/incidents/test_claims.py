@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from tests.incidents.tables import table
 
 from normgate.incidents.claims import Claim, judge, judge_all, paragraph
+from normgate.incidents.outcome import Outcome
+from normgate.incidents.rescue.claims import CLAIMS
+from normgate.incidents.table import Table
 
 NAN = math.nan
 
@@ -85,3 +88,15 @@ def test_the_paragraph_counts_and_tells_every_claim() -> None:
     text = paragraph(judged)
     assert "1 reproduced, 1 not reproduced" in text
     assert "found 0.75 ± 0.071 over 2 seeds, claimed above 0.5, margin 3.5 SD" in text
+
+
+def test_a_range_over_arms_is_undefined_where_one_is_missing() -> None:
+    (claim_,) = (one for one in CLAIMS if one.name == "recipe_does_not_matter")
+    arms = ("best", "fluorescence", "percentile_z", "dataset_z")
+    outcomes = [
+        Outcome(arm=arm, seed=seed, metrics={"auroc": 0.8 + 0.001 * seed})
+        for seed in (0, 1)
+        for arm in arms
+    ]
+    assert judge(claim_, Table(tuple(outcomes))).verdict == "reproduced"
+    assert judge(claim_, Table(tuple(outcomes[1:]))).seeds == 1

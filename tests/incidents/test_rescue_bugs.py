@@ -77,9 +77,7 @@ def test_hm_pct_a_loader_that_applies_halos_percentiles_is_refused() -> None:
 
 
 def test_hm_pct_a_spec_that_declares_them_is_refused_by_the_gate() -> None:
-    refused = decide(
-        _evidence(mixed()), read_contract(ROOT / "contracts/plate_3ch.json")
-    )
+    refused = _decided(mixed())
     assert set(refused.codes) == {"other-normalization"}
     assert "Channel HALO_MASKED was trained with uint16: clip 1783..11525" in (
         refused.text
@@ -217,7 +215,11 @@ def _evidence(trained: Spec) -> Evidence:
         ready=True,
         source_run="run",
         spec=trained,
-        card=Card(family="plate", metrics={"test_auroc": 0.9}, vitals=()),
+        card=Card(
+            family="plate",
+            metrics={"test_auroc": 0.9},
+            vitals=(dead_channel("RFP1", 0.6),),
+        ),
         members=(member,),
         expected_fingerprint=fingerprint,
         manifest_digest="a" * 64,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 import numpy as np
 
 from normgate.plates.fates import fate_of
-from normgate.plates.schema import PATH_PREFIX
+from normgate.plates.schema import PATH_PREFIX, markers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def with_fault(frame: pd.DataFrame, fault: Fault, seed: int = 0) -> pd.DataFrame
         case "classes_exchanged":
             frame["label"] = frame["label"].map(lambda name: _EXCHANGED.get(name, name))
         case "rows_shuffled":
-            paths = [name for name in frame if name.startswith(PATH_PREFIX)]
+            paths = [PATH_PREFIX + marker for marker in markers(frame)]
             order = np.random.default_rng(seed).permutation(len(frame))
             frame[paths] = frame[paths].to_numpy()[order]
         case "column_from_row_letter":

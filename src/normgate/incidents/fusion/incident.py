@@ -64,7 +64,7 @@ class _Amount:
 
 _AMOUNT: Mapping[Size, _Amount] = {
     "demo": _Amount(heads=120, passes=11, epochs=3),
-    "reduced": _Amount(heads=60, passes=22, epochs=2),
+    "reduced": _Amount(heads=60, passes=33, epochs=2),
 }
 
 
@@ -124,11 +124,13 @@ class Fusion:
         )
         overview(folder / PICTURE, seen)
         vitals = task.vitals()
+        power = task.units.audit.power_share
+        shares = {f"power_share.{name}": share for name, share in power.items()}
         shutil.rmtree(folder / "cache", ignore_errors=True)
         return Outcome(
             arm=arm,
             seed=seed,
-            metrics={**seen.metrics, "power_share": task.units.audit.power_share},
+            metrics={**seen.metrics, **shares},
             vitals=vitals,
             step=self._amount.epochs,
             cpu_s=time.process_time() - began,

@@ -45,7 +45,7 @@ class _Amount:
 
 _AMOUNT: Mapping[Size, _Amount] = {
     "demo": _Amount(train=1024, validation=32, test=384, steps=800),
-    "reduced": _Amount(train=512, validation=64, test=256, steps=400),
+    "reduced": _Amount(train=1024, validation=32, test=128, steps=800),
 }
 
 

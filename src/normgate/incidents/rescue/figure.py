@@ -62,7 +62,7 @@ def _matrix(axes: Axes, table: Table, metric: str) -> None:
     for y, row in enumerate(values):
         for x, value in enumerate(row):
             text = "-" if math.isnan(value) else f"{value:.2f}"
-            strong = math.isfinite(value) and abs(value - 0.5) > 0.2
+            strong = math.isfinite(value) and abs(value - 0.5) > 0.14
             axes.text(
                 x, y, text, ha="center", va="center", fontsize=8.5,
                 color="white" if strong else INK,

@@ -59,7 +59,7 @@ def spec_of(recipe: Recipe, folder: Path, csv: Path) -> Spec:
         case "dataset_z":
             return _measured(csv)[1]
         case "image_z":
-            return _each(declared, StandardizeSample(**_OF_UNIT))
+            return _each(declared, _OF_UNIT)
         case "halo_on_masked":
             return _halo_on_masked(declared)
         case "u8_imagenet":
@@ -70,16 +70,16 @@ def spec_of(recipe: Recipe, folder: Path, csv: Path) -> Spec:
             assert_never(recipe)
 
 
-_OF_UNIT = {
-    "scope": "channel",
-    "fit_mask": Mask(),
-    "apply_mask": Mask(),
-    "outside": "keep",
-    "eps": exact(0),
-    "eps_placement": "add",
-    "degenerate": "zeros",
-    "ddof": 0,
-}
+_OF_UNIT = StandardizeSample(
+    scope="channel",
+    fit_mask=Mask(),
+    apply_mask=Mask(),
+    outside="keep",
+    eps=exact(0),
+    eps_placement="add",
+    degenerate="zeros",
+    ddof=0,
+)
 
 
 def _measured(csv: Path) -> tuple[Spec, Spec]:
