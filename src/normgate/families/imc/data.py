@@ -120,15 +120,16 @@ def _build(
         arrays = [one[name] for one in made.values() if name in one]
         if arrays:
             np.save(folder / f"{name}.npy", np.concatenate(arrays))
+    counts = {name: len(one["raw"]) for name, one in made.items()}
     meta = {
         "format": FORMAT,
         "inputs": list(inputs),
-        "counts": {name: len(one["raw"]) for name, one in made.items()},
+        "counts": counts,
         "density": {name: known[name].density for name in made if name in known},
         "quarantined": quarantined,
     }
     write_atomic(folder / "meta.json", (json.dumps(meta) + "\n").encode())
-    total = sum(meta["counts"].values())
+    total = sum(counts.values())
     _logger.info("%d units of %d acquisitions normalized", total, len(made))
 
 
@@ -139,7 +140,7 @@ def _made(
     raw = np.stack([plane.astype(np.float32) for plane in loaded.planes])
     nodes = loader.grids(loaded.image_cyx).nodes
     own = sample_statistics(loader.spec, loaded.planes)
-    found = {
+    found: dict[str, NDArray[Any]] = {
         "raw": loader.grids(raw).nodes,
         "images": nodes,
         "measured": np.repeat(own[None], len(nodes), axis=0),

@@ -185,4 +185,5 @@ def nodes_of(units_bchw: Tensor) -> Tensor:
 
 def grids_of(nodes_bnc: Tensor, side: int) -> Tensor:
     """Nodes as grids (b, c, side, side)."""
-    return nodes_bnc.transpose(1, 2).unflatten(2, (side, side))
+    graphs, _, channels = nodes_bnc.shape
+    return nodes_bnc.transpose(1, 2).reshape(graphs, channels, side, side)

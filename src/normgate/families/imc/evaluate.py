@@ -79,7 +79,7 @@ class Judge:
         scores = {
             **metrics.image_scores(found, self.truth(at), self._scale),
             **metrics.latent_scores(seen.mu, seen.logvar),
-            **metrics.legacy_scores(seen.images, self._units.images[at]),
+            **metrics.legacy_scores(seen.images, self._units.images[at].astype(float)),
             **seen.permuted,
         }
         if self._units.clean is not None:

@@ -105,10 +105,12 @@ def latents(
     for axis, (name, values) in zip(axes[0], named.items(), strict=True):
         if values.dtype.kind in "USO":
             for word in np.unique(values):
-                axis.scatter(*places[values == word].T, s=8, label=str(word))
+                x, y = places[values == word].T
+                axis.scatter(x, y, s=8, label=str(word))
             axis.legend(frameon=False, fontsize=7)
         else:
-            drawn = axis.scatter(*places.T, s=8, c=values, cmap="viridis")
+            x, y = places.T
+            drawn = axis.scatter(x, y, s=8, c=values, cmap="viridis")
             figure.colorbar(drawn, ax=axis)
         shares = (*fitted.explained_variance_ratio_, 0.0)
         axis.set_xlabel(f"first component ({shares[0]:.0%})")

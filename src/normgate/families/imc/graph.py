@@ -81,7 +81,8 @@ class CellGraphModel(nn.Module):
         flat = x.reshape(graphs * cells, HIDDEN)
         for layer, norm in zip(self.messages, self.norms, strict=True):
             flat = flat + functional.gelu(norm(layer(flat, edges)))
-        return flat.reshape(graphs, cells, HIDDEN)
+        features: Tensor = flat.reshape(graphs, cells, HIDDEN)
+        return features
 
     def encode(self, features_bnh: Tensor, mask_bn: Tensor) -> Latent:
         """The Gaussian of each graph: of sum, mean and number of its cells."""

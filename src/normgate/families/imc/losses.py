@@ -104,7 +104,8 @@ def permutation_loss(candidates: Candidates) -> Tensor:
     if candidates.choice_bk is None:
         return candidates.weights_bk.new_zeros(())
     mean_k = candidates.choice_bk.mean(dim=0)
-    return math.log(symmetry.COUNT) + torch.special.xlogy(mean_k, mean_k).sum()
+    unused: Tensor = torch.special.xlogy(mean_k, mean_k).sum()
+    return math.log(symmetry.COUNT) + unused
 
 
 def divergence(latent: Latent, settings: LossSettings) -> KL:
