@@ -63,6 +63,14 @@ def train_model(
 ) -> tuple[Plan, Trained]:
     """Train all replicates of the model, and register their bundle."""
     plan, training = planned(request, data, rows)
+    check_first(
+        parent,
+        request.check,
+        data,
+        training.spec,
+        provenance=training.provenance,
+        out=request.out / "check",
+    )
     account = FusionAccount(plan)
     members = replicates(
         parent, training, account, request.fit, plan.task, request.replicates
@@ -82,14 +90,6 @@ def planned(
         groups, folds=request.folds, seed=request.fit.seed, what="patients"
     )
     constants = _constants(request, data, rows, fold)
-    check_first(
-        parent,
-        request.check,
-        data,
-        constants.spec,
-        provenance=constants.provenance,
-        out=request.out / "check",
-    )
     loader = Loader(constants.spec, request.geometry)
     fingerprint = verify(loader, readable_like(rows))
     plan = _plan(request, loader, rows, fold)

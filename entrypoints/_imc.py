@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _check import check_first
 from _imc_finish import finish
 from _imc_options import NAME, Request, parse
 from _imc_record import ImcAccount, record_parent
@@ -68,6 +69,14 @@ def train_model(
 ) -> tuple[Plan, Trained]:
     """Train all replicates of the model, and register their bundle."""
     plan, training = planned(request, data, rows)
+    check_first(
+        parent,
+        request.check,
+        data,
+        training.spec,
+        provenance=training.provenance,
+        out=request.out / "check",
+    )
     account = ImcAccount(plan)
     members = replicates(
         parent, training, account, request.fit, plan.task, request.replicates

@@ -18,12 +18,11 @@ from _options import (
     choose,
     finishes,
     given,
-    provenance_beside,
 )
 
 from normgate.acquisitions.geometry import GridGeometry
 from normgate.acquisitions.statistics import StatisticsSettings
-from normgate.contract import read_spec
+from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.imc.settings import (
@@ -78,6 +77,7 @@ _OPTIONS = (
     click.option("--out", default="work", help="Where everything is written."),
     click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
     click.option("--finish", default="auto", help="auto, train or all."),
+    click.option("--check", default="block", help="Of data: block, warn or off."),
 )  # fmt: skip
 
 
@@ -104,6 +104,8 @@ class Request:
     out: Path
     finish: bool
     """Whether to bind, promote and deploy."""
+    check: str
+    """`block`, `warn` or `off`: what a red finding of the data does."""
 
 
 def imc_options(command: _Command) -> _Command:
@@ -144,6 +146,7 @@ def parse(options: dict[str, Any]) -> Request:
         fit=_fit(options),
         out=Path(options["out"]),
         finish=finishes(options),
+        check=options["check"],
     )
 
 

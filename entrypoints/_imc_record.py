@@ -55,15 +55,18 @@ class ImcAccount:
         tracker.artifact(path)
 
     def results(self, tracker: Tracker, member: Member, folder: Path) -> None:
-        """Curves, the last validation's reconstructions, latents, R2 of channels."""
+        """Curves, reconstructions and latents of the test split, R2 of channels."""
         kept, units = member.kept, self.plan.units
         test_at = kept["test_at"].numpy()
-        paths = {name: folder / f"{name}.png" for name in ("curves", "latents", "r2")}
+        names = ("curves", "latents", "r2", PICTURE)
+        paths = {name: folder / f"{name}.png" for name in names}
+        truth, found = (kept[f"shown_{name}"].numpy() for name in ("truth", "found"))
+        figures.reconstructions(paths[PICTURE], truth, found, units.spec.names)
         figures.curves(paths["curves"], member.history)
         labels = {name: values[test_at] for name, values in units.labels.items()}
         figures.latents(paths["latents"], kept["test_mu"].numpy(), labels)
         figures.channel_bars(paths["r2"], channel_r2(member))
-        for path in (*paths.values(), folder / f"{PICTURE}.png"):
+        for path in paths.values():
             tracker.artifact(path)
 
     def words(self, member: Member) -> str:

@@ -18,16 +18,20 @@ from _tune_work import Job, bench_of, opened, run, run_all
 
 from mlflow_normgate.entry import run_entry
 from normgate.tune.effects import effects, refuse_dead
+from normgate.tune.goal import goal_of
 from normgate.tune.slots import settled, slots_of
+from normgate.tune.space import space_of
 from normgate.tune.storage import StudyPlace, add_slots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from _tune_families import Prepared
     from _tune_options import TuneRequest
     from optuna import Study
 
     from mlflow_normgate.runs import Run
+    from normgate.engine.tunable import Searchable
     from normgate.tune.worker import Bench
 
 _logger = logging.getLogger(__name__)
@@ -41,7 +45,7 @@ def tune(options: dict[str, Any], further: Sequence[str]) -> None:
     identity = {name: options[name] for name in _RESUMED_BY}
     with run_entry("tune", shown, identity=identity) as parent:
         request = parse(options, further)
-        ready = prepared(request.family, request.training, request.out, request.seed)
+        ready = _prepared(request)
         name = request.study or ready.tunable.name
         root = request.out / "tune" / name
         bench = bench_of(ready, request, root)
@@ -63,6 +67,14 @@ def tune(options: dict[str, Any], further: Sequence[str]) -> None:
         path = record_end(parent, study, bench, closing)
         _logger.info("read %s; figures: %s", path, path.parent / "figures")
         _logger.info("look into the study with: optuna-dashboard %s", place.url)
+
+
+def _prepared(request: TuneRequest) -> Prepared:
+    def check(terms: Searchable, given: Mapping[str, str]) -> None:
+        space_of(terms, given)
+        goal_of(terms, request.objectives, desirable=request.desirable)
+
+    return prepared(request.family, request.training, request.out, request.seed, check)
 
 
 def _run_trials(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from normgate.engine.tunable import Tunable
+    from normgate.engine.tunable import Searchable, Tunable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +47,20 @@ class Prepared:
         return f"mlflow run . -e {self.entry} {passed}"
 
 
+class Check(Protocol):
+    """Refuses what can't be searched or judged by."""
+
+    def __call__(self, terms: Searchable, given: Mapping[str, str]) -> None:
+        """Look at ranges and values of weights, given as text."""
+
+
 class Builder(Protocol):
     """Makes one family ready."""
 
-    def __call__(self, training: Mapping[str, str], out: Path, seed: int) -> Prepared:
-        """Read data, check parameters, prepare units."""
+    def __call__(
+        self, training: Mapping[str, str], out: Path, seed: int, check: Check
+    ) -> Prepared:
+        """Check parameters, then read data and prepare units."""
 
 
 def _plate() -> Builder:
@@ -81,10 +90,25 @@ _OWN = {"data", "replicates", "finish", "out", "seed"}
 """Parameters of a training entry that the study, or a final training, sets itself."""
 
 
+def unchecked(terms: Searchable, given: Mapping[str, str]) -> None:
+    """Accept what another process has checked."""
+
+
 def prepared(
-    family: str, training: Mapping[str, str], out: Path, seed: int
+    family: str,
+    training: Mapping[str, str],
+    out: Path,
+    seed: int,
+    check: Check = unchecked,
 ) -> Prepared:
     """Make a family ready.
+
+    Args:
+        family: Its name.
+        training: Parameters of its training entry, weights and ranges among them.
+        out: Where everything is written.
+        seed: Of the split.
+        check: Asked before any data are read.
 
     Raises:
         SettingsError: There is no such family, or a parameter is not right.
@@ -92,7 +116,7 @@ def prepared(
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise SettingsError(f"family is {family!r}, expected one of {known}")
-    return FAMILIES[family]()(training, out, seed)
+    return FAMILIES[family]()(training, out, seed, check)
 
 
 def typed(

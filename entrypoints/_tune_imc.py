@@ -9,17 +9,23 @@ from _imc_options import imc_options, parse
 from _tune_families import Prepared, passed_on, typed
 
 from normgate.acquisitions.table import acquisitions, read_acquisition_csv
-from normgate.families.imc.tunable import WEIGHTS, tunable_of
+from normgate.families.imc.tunable import WEIGHTS, terms_of, tunable_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from _tune_families import Check
 
-def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
+
+def prepared(
+    training: Mapping[str, str], out: Path, seed: int, check: Check
+) -> Prepared:
     """Read the acquisitions and cut their units."""
     options = typed(imc_options, training, WEIGHTS, "imc")
     request = parse(options | {"out": str(out), "seed": seed})
+    weights = {name: text for name, text in training.items() if name in WEIGHTS}
+    check(terms_of(request.settings, probed=True), weights)
     data = request.data or demonstration(out)
     plan, told = planned(request, data, acquisitions(read_acquisition_csv(data), data))
     return Prepared(
@@ -28,7 +34,7 @@ def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
             request.fit,
             lambda plan, fit, members, to: bundled(to, told, plan, members, fit),
         ),
-        given={name: text for name, text in training.items() if name in WEIGHTS},
+        given=weights,
         data=data,
         entry="train_imc",
         training=passed_on(training, WEIGHTS, data),

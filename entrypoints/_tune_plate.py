@@ -10,7 +10,7 @@ from _tune_families import Prepared, passed_on, typed
 
 from normgate.errors import SettingsError
 from normgate.families.plate.settings import PRESETS
-from normgate.families.plate.tunable import tunable_of
+from normgate.families.plate.tunable import terms_of, tunable_of
 from normgate.plates.load import sites
 from normgate.plates.schema import read_plate_csv
 
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from _tune_families import Check
+
 WEIGHTS = ("lr", "weight_decay", "dropout")
 
 
-def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
+def prepared(
+    training: Mapping[str, str], out: Path, seed: int, check: Check
+) -> Prepared:
     """Read the plates and make the units of one model."""
     preset = training.get("preset", "rescue")
     if preset not in PRESETS:
@@ -38,6 +42,8 @@ def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
             f"timepoints is {options['timepoints']!r}, expected one: a study is of one "
             "model"
         )
+    weights = {name: text for name, text in given.items() if name in WEIGHTS}
+    check(terms_of(request.model, request.fit), weights)
     data = request.data or demonstration(out)
     timepoint = request.timepoints[0]
     plan, fingerprint = planned(request, sites(read_plate_csv(data), data), timepoint)
@@ -50,7 +56,7 @@ def prepared(training: Mapping[str, str], out: Path, seed: int) -> Prepared:
                 to, request, told, plan, members, fit, timepoint
             ),
         ),
-        given={name: text for name, text in given.items() if name in WEIGHTS},
+        given=weights,
         data=data,
         entry=f"train_{preset}",
         training=passed_on(given, WEIGHTS, data),

@@ -60,7 +60,7 @@ def main(
                 defined,
                 len(one.plates),
             )
-        logger.info("open %s and %s", out / "summary.md", out / "figures")
+        logger.info("open %s (or %s)", out / "report.html", out / "summary.md")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,8 @@ import pytest
 from tests.check.facts import distribution
 
 from normgate.check.facts import ChannelFacts
-from normgate.check.normalized import (
-    clip_bounds,
-    normalized_before,
-    of_channel,
-    padding,
-    sparse,
-)
+from normgate.check.normalized import clip_bounds, of_channel
+from normgate.check.raw import normalized_before, padding, sparse
 from normgate.contract import Channel, Clip, InputType, Rescale, Standardize, Step
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ def environment() -> dict[str, str]:
 
 
 def wait_for(path: Path) -> None:
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 240
     while not path.exists():
         assert time.monotonic() < ends
         time.sleep(0.01)

@@ -45,7 +45,7 @@ def test_tables_figures_and_headline_are_written_and_logged(tmp_path: Path) -> N
     write(tmp_path / "work" / "predictions", simulate(SCREEN), parts=2)
     done = aggregate(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "open work/results/summary.md" in done.stderr
+    assert "open work/results/report.html" in done.stderr
     wells = pd.read_csv(tmp_path / "work" / "results" / "wells.csv")
     assert len(wells) == 2 * (2 * SCREEN.controls + 2 * SCREEN.wells)
     client, run = only_run(tmp_path)
@@ -53,6 +53,8 @@ def test_tables_figures_and_headline_are_written_and_logged(tmp_path: Path) -> N
     assert run.data.metrics["rescue.defined_plates"] == 2
     assert run.data.tags["normgate.spec_digest.rescue"] == "a" * 64
     assert "# Plates" in run.data.tags["mlflow.note.content"]
+    written = client.list_artifacts(run.info.run_id, "aggregate")
+    assert "aggregate/report.html" in [found.path for found in written]
     figures = client.list_artifacts(run.info.run_id, "aggregate/figures/rescue")
     assert [Path(found.path).name for found in figures] == [
         "controls.png", "plate-P1.png", "plate-P2.png", "treatments.png",

@@ -8,6 +8,7 @@ import mlflow
 import pytest
 from click.testing import CliRunner
 from entrypoints.measure import main
+from tests.acquisitions.studies import simulated
 from tests.tracking.bundle_files import database
 
 from normgate.contract import read_spec, spec_digest
@@ -72,3 +73,23 @@ def test_a_users_error_is_one_sentence(option: str, value: str, word: str) -> No
     assert result.exit_code == 2
     assert word in result.output
     assert "Traceback" not in result.output
+
+
+def test_an_acquisition_table_is_measured_by_the_same_entry(tmp_path: Path) -> None:
+    simulated(tmp_path / "imc")
+    command = ["--data", "imc/acquisitions.csv", "--out", "spec", "--cofactor", "none"]
+    result = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    spec = read_spec(tmp_path / "spec" / "spec.json")
+    assert spec.names == tuple(f"E{c + 1:04d}" for c in range(6))
+    assert [step.kind for step in spec.channels[0].steps] == ["clip", "standardize"]
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.data.tags["normgate.spec_digest"] == spec_digest(spec)
+
+
+def test_an_option_of_plates_is_refused_for_acquisitions(tmp_path: Path) -> None:
+    simulated(tmp_path / "imc")
+    command = ["--data", "imc/acquisitions.csv", "--timepoint", "0"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code != 0
+    assert "timepoint is for plates" in result.output

@@ -112,7 +112,7 @@ def test_a_stopped_training_is_taken_up_and_ends_alike(
     )
     wait_for_epochs(place, 5)
     process.send_signal(number)
-    assert process.wait(timeout=120) == code
+    assert process.wait(timeout=240) == code
     assert not weights(place)
     if status is not None:
         assert {run.info.status for run in children(place)} == {status}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -275,6 +276,35 @@ def test_a_familys_parameters_are_checked_too(
 
     with pytest.raises(SettingsError, match=words):
         _tune_families.prepared("plate", training, tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("family", "training", "objectives", "words"),
+    [
+        pytest.param("imc", {"kld_scale": "abc"}, (), "kld_scale is 'abc'", id="text"),
+        pytest.param("imc", {"cosine": "1:0"}, (), "is not below", id="inverted"),
+        pytest.param("imc", {"perm": "0:1"}, (), "no weight 'perm'", id="no-permuter"),
+        pytest.param("fusion", {"alpha": "1:2"}, (), "it is the gauge", id="gauge"),
+        pytest.param("fusion", {"betta": "1:2"}, (), "neither a weight", id="unknown"),
+        pytest.param("fusion", {}, ("train_loss",), "shrink the weights", id="loss"),
+        pytest.param("plate", {"lr": "0:1"}, (), "logarithmic", id="log-of-zero"),
+    ],
+)
+def test_weights_and_objectives_are_checked_before_data_are_read(
+    options: ModuleType,
+    tmp_path: Path,
+    family: str,
+    training: dict[str, str],
+    objectives: tuple[str, ...],
+    words: str,
+) -> None:
+    import _tune
+
+    absent = {"data": str(tmp_path / "absent.csv"), **training}
+    request = options.parse(DEFAULTS | {"family": family}, [])
+    chosen = replace(request, training=absent, objectives=objectives, out=tmp_path)
+    with pytest.raises(SettingsError, match=words):
+        _tune._prepared(chosen)
 
 
 def test_an_unknown_family_is_told_the_known_ones(

@@ -63,10 +63,10 @@ def test_plates_without_controls_are_drawn(tmp_path: Path) -> None:
     frame = predictions.frame.copy()
     frame.loc[frame["plate"] == "P1", "label"] = ""
     found = analyse(replace(predictions, frame=frame), QUICK)
-    assert len(write_figures(found, tmp_path / "one")) == 4
+    assert len(write_figures(found, tmp_path / "one")) == 5
     frame["label"] = ""
     found = analyse(replace(predictions, frame=frame), QUICK)
-    assert len(write_figures(found, tmp_path / "none")) == 2
+    assert len(write_figures(found, tmp_path / "none")) == 4
 
 
 def test_many_treatments_are_cut_in_the_middle(

@@ -70,6 +70,16 @@ def test_a_treatment_keeps_what_is_its_own_and_controls_are_not_polished() -> No
     assert np.nanmax(np.abs(np.delete(result.residuals, outlier))) < 4
 
 
+def test_it_is_said_where_a_line_holds_one_treatment() -> None:
+    assert "10 of 10 columns hold one treatment" in polished(scores(MANY), "P1").note
+    found = scores(MANY)
+    names = found.wells["treatment"].where(
+        found.wells["role"] != "", [f"d{n % 7}" for n in range(len(found.wells))]
+    )
+    mixed = replace(found, wells=found.wells.assign(treatment=names))
+    assert polished(mixed, "P1").note == ""
+
+
 def test_too_few_treated_wells_are_not_polished_and_it_is_said_why() -> None:
     result = polished(scores(replace(MANY, drugs={"one": 0.0, "two": 0.0})), "P1")
     assert np.isnan(result.residuals).all()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-_START_S = 120.0
+_START_S = 300.0
 
 
 class Server:

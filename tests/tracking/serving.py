@@ -19,7 +19,7 @@ from tests.tracking.conftest import clean_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-START_S = 180.0
+START_S = 300.0
 STOP_S = 60.0
 WORKERS = 2
 READY = "Application startup complete."

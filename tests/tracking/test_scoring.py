@@ -97,7 +97,7 @@ def test_a_servers_refusal_reaches_every_client(
     started = time.monotonic()
     with pytest.raises(PromotionRefused) as caught:
         promote(name, "1")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert str(caught.value) == said["message"]
     status, _ = post(
         f"{server.uri}/api/2.0/mlflow/model-versions/transition-stage",

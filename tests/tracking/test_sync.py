@@ -102,7 +102,7 @@ def test_an_absent_server_is_asked_once_and_hides_no_other(place: Place) -> None
     close(left_behind(place, None))
     began = time.monotonic()
     results = sync_folder(place.spool_root)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert sorted((r.sent, r.waiting) for r in results) == [
         (0, 1),
         (0, 1),

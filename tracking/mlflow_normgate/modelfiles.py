@@ -226,6 +226,8 @@ def _turn() -> Iterator[None]:
 def _read_all(files: list[StoredFile]) -> Iterator[tuple[str, ModelFile]]:
     if not files:
         return
+    if not files:  # What is known already waits for nobody's reading.
+        return
     heads = 0
     with _turn(), ThreadPoolExecutor(READERS) as pool:
         for start in range(0, len(files), READERS):

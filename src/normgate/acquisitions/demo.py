@@ -77,7 +77,7 @@ class DemoSettings:
     sparse_channel: bool = False
     """A fault: of the second channel 1 value in 2000 is left, the others are 0."""
     exchanged_markers: bool = False
-    """A fault: the last slide's names of the third and fourth channel are exchanged."""
+    """A fault: the last slide's names of the first and third channel are exchanged."""
     prenormalized: bool = False
     """A fault: the last slide's images were written with mean 0 and sd 1."""
 
@@ -96,8 +96,8 @@ class DemoSettings:
             value = getattr(self, name)
             if not 1 <= value <= MOST:
                 raise SettingsError(f"{name} is {value}, expected 1 to {MOST}")
-        if (self.exchanged_markers and self.channels < 4) or self.channels < 2:
-            raise SettingsError(f"channels is {self.channels}, expected 4 or more")
+        if self.channels < 3 and (self.exchanged_markers or self.sparse_channel):
+            raise SettingsError(f"channels is {self.channels}; faults need 3 or more")
         _ = self.shared
 
     @property
@@ -233,7 +233,7 @@ class _Slide:
         """What each plane of the file is said to be."""
         named = [Marker(tag, target) for tag, target in world.markers]
         if self.settings.exchanged_markers and self.last:
-            named[2], named[3] = named[3], named[2]
+            named[0], named[2] = named[2], named[0]
         return [named[c] for c in self.order]
 
     def _array(self, name: str) -> NDArray[Any]:

@@ -1,13 +1,14 @@
 """The instrument's own files, by readimc: .mcd and .txt of imaging mass cytometry.
 
 Both name their channels, by metal and by what was typed in as a label. A .mcd holds
-several acquisitions; one is named by its number.
+several acquisitions; one is named by its number. A file is opened inside of `closing`,
+for readimc leaves it open where its head is not understood.
 """
 
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def read_mcd(path: Path, part: str = "") -> Stack:
         CorruptImage: The file is missing, cut short or no .mcd.
         DataError: There is no such acquisition, or several and none is named.
     """
-    with _reading(path, "a .mcd"), MCDFile(path) as file:
+    with _reading(path, "a .mcd"), closing(MCDFile(path)) as file:
+        file.open()
         found = {str(a.id): a for slide in file.slides for a in slide.acquisitions}
         if part not in found and not (len(found) == 1 and not part):
             raise DataError(
@@ -55,7 +57,8 @@ def read_txt(path: Path) -> Stack:
     Raises:
         CorruptImage: The file is missing, cut short or no table of IMC.
     """
-    with _reading(path, "an IMC .txt"), TXTFile(path) as file:
+    with _reading(path, "an IMC .txt"), closing(TXTFile(path)) as file:
+        file.open()
         return stack_of(file.read_acquisition(), _markers(file), str(path))
 
 
@@ -65,7 +68,8 @@ def list_mcd(path: Path) -> tuple[tuple[str, str], ...]:
     Raises:
         CorruptImage: As `read_mcd`.
     """
-    with _reading(path, "a .mcd"), MCDFile(path) as file:
+    with _reading(path, "a .mcd"), closing(MCDFile(path)) as file:
+        file.open()
         return tuple(
             (str(one.id), one.description or "")
             for slide in file.slides

@@ -6,25 +6,29 @@ what looks to be the cause. Axes: n units or cells, c channels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from normgate.acquisitions.geometry import CellGeometry
 from normgate.acquisitions.probe import FULL_SHAPE, probe_planes
+from normgate.contract import Spec, normal_form
 from normgate.transform.outputs import (
     affine_cause,
     intensities,
     largest,
     names,
+    same,
     swapped_cause,
     wrong_channels,
 )
+from normgate.transform.reference import normalized
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from normgate.acquisitions.geometry import Geometry
     from normgate.acquisitions.probe import Output
-    from normgate.contract import Spec
 
 
 def explain(spec: Spec, geometry: Geometry, found: Output, expected: Output) -> str:
@@ -43,13 +47,39 @@ def explain(spec: Spec, geometry: Geometry, found: Output, expected: Output) -> 
             seen,
             declared,
             lambda c: (
-                swapped_cause(spec, seen, declared, c)
+                _read_cause(spec, planes, seen, c)
+                or swapped_cause(spec, seen, declared, c)
                 or affine_cause(seen[c], declared[c])
             ),
         )
     if isinstance(geometry, CellGeometry):
         return _cells(spec, found, expected)
     return _grids(spec, found, expected)
+
+
+def _read_cause(
+    spec: Spec,
+    planes: list[NDArray[Any]],
+    seen: NDArray[np.float32],
+    channel: int,
+) -> str:
+    """Whether a channel's own steps were applied to another marker's plane."""
+    own = spec.channels[channel]
+    if not normal_form(own).fixed:
+        return ""
+    for other, rival in enumerate(spec.channels):
+        alone = Spec(channels=(own.model_copy(update={"input": rival.input}),))
+        # A few pixels rule nearly every rival out.
+        for rows in (1, None):
+            made = normalized(alone, [planes[other][:rows]])[0]
+            if other == channel or not same(made, seen[channel][:rows]):
+                break
+        else:
+            return (
+                f"It is made of {rival.name}'s plane: planes are bound by where they "
+                "stand, or names are exchanged"
+            )
+    return ""
 
 
 _AGREE = "as whole planes every intensity agrees, so"

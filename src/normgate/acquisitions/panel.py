@@ -55,7 +55,8 @@ class Marker:
         if found:
             tags.append(f"{found['m']}{found['e']}")
         targets = [self.target] if self.target else []
-        both = [f"{tag}_{target}" for tag in tags for target in targets]
+        pairs = [(tag, target) for tag in tags for target in targets]
+        both = [f"{a}_{b}" for pair in pairs for a, b in (pair, pair[::-1])]
         return frozenset(map(channel_name, (*tags, *targets, *both)))
 
     def __str__(self) -> str:

@@ -80,6 +80,10 @@ def _read(path: Path) -> tuple[NDArray[Any], list[str] | None]:
             _check_whole(tiff, path)
             series = tiff.series[0]
             values = _cyx(series.asarray(maxworkers=1), series.axes, path)
+            planes = (tiff.imagej_metadata or {}).get("images", len(values))
+            if planes != len(values):
+                # Of a stack that was cut, tifffile gives the first plane.
+                raise corrupt(path, _KIND, f"{len(values)} of {planes} planes are left")
             return values, _names(tiff, series, len(values), path)
     except (DataError, CorruptImage):
         raise

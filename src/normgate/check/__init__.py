@@ -1,8 +1,9 @@
 """Data against a spec, before any training.
 
-Collect, decide, act: `plates` and `cases` collect facts in one pass over a table,
-`container`, `normalized`, `twins`, `shifts`, `design` and `volumes` decide (pure), and
-`report` writes what was found. `run` does all three for any kind of table.
+Collect, decide, act: `pictures` and `cases` read a sample of a table in one pass;
+`container`, `raw`, `normalized`, `twins`, `shifts`, `design` decide (pure) for plates,
+and `volumes` for heads; `report` writes what was found. `run` does it for any kind of
+table, `both` holds two specs against each other on one.
 """
 
 from normgate.check.checked import BLOCKED, Checked

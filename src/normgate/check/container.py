@@ -9,7 +9,7 @@ from normgate.gate import Finding
 from normgate.gate.vitals import SATURATED_RED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from normgate.check.facts import ChannelFacts, PictureFacts, PlateFacts
     from normgate.gate import Level
@@ -85,29 +85,17 @@ def types(marker: str, pictures: Sequence[PictureFacts]) -> Finding:
     found = Counter(one.dtype for one in pictures)
     usual = found.most_common(1)[0][0]
     odd = next((one.path for one in pictures if one.dtype != usual), "")
-    return types_of(marker, found, odd)
-
-
-def types_of(name: str, found: Mapping[str, int], example: str) -> Finding:
-    """Red where there is more than one type.
-
-    Args:
-        name: The channel.
-        found: How many of each type.
-        example: A file of the rarer type; empty where none is to be named.
-    """
-    mixed = len(found) > 1
-    such = f", such as {example}" if mixed and example else ""
-    told = ", ".join(f"{count} {dtype}" for dtype, count in found.items())
+    told = ", ".join(f"{count} {dtype}" for dtype, count in found.most_common())
     return Finding(
-        name=f"data.{name}.types",
+        name=f"data.{marker}.types",
         value=float(len(found)),
         threshold=1.0,
         basis="theorem",
-        level="red" if mixed else "green",
-        sentence=f"The pictures of {name} are {told}{such}; one type is expected.",
-        culprit=name,
-        mend="Export every picture of a channel alike." if mixed else "",
+        level="red" if odd else "green",
+        sentence=f"The pictures of {marker} are {told}"
+        + (f", such as {odd}; one type is expected." if odd else "."),
+        culprit=marker,
+        mend="Export every picture of a marker alike." if odd else "",
     )
 
 

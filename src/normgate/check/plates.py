@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from normgate.check import container, design, normalized, shifts, twins
+from normgate.check import container, design, normalized, raw, shifts, twins
 from normgate.check.checked import Checked
 from normgate.check.facts import ChannelFacts, Place, PlateFacts
 from normgate.check.pictures import Row, joined, read_sample
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RULES = (
     container.findings,
+    raw.findings,
     normalized.findings,
     twins.findings,
     shifts.findings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from normgate.check import plates, volumes
+from normgate.check import acquisitions, plates, volumes
 from normgate.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def check(
     """Hold a table's data against a spec.
 
     Args:
-        data: A plate CSV or a case CSV.
+        data: A plate CSV, a case CSV or an acquisition CSV.
         spec: What is to normalize them; None looks at the data alone.
         settings: How much is looked at.
         provenance: Where the spec's constants came from, if that is known.
@@ -38,7 +38,11 @@ def check(
         DataError: The table is of no kind that is known, or not valid.
         SpecError: The spec's channels are not of this kind of data.
     """
-    collect = {"plates": plates.check_plates, "volumes": volumes.check_volumes}
+    collect = {
+        "plates": plates.check_plates,
+        "volumes": volumes.check_volumes,
+        "acquisitions": acquisitions.check_acquisitions,
+    }
     return collect[kind_of(data)](data, spec, settings, provenance, progress)
 
 
@@ -53,13 +57,17 @@ def kind_of(data: Path) -> Kind:
             columns = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{data} can't be read as a table ({error}); name a plate or case CSV"
+            f"{data} can't be read as a table ({error}); name a plate, case or "
+            "acquisition CSV"
         ) from error
     if {"mri", "ct"} <= set(columns):
         return "volumes"
+    if {"acquisition", "image"} <= set(columns):
+        return "acquisitions"
     if "well" in columns:
         return "plates"
     raise DataError(
         f"{data} has columns {', '.join(columns[:8]) or 'none'}: neither a plate CSV "
-        "(well, path_<MARKER>, as `index` makes it) nor a case CSV (mri, ct)"
+        "(well, path_<MARKER>, as `index` makes it), a case CSV (mri, ct) nor an "
+        "acquisition CSV (acquisition, image)"
     )

@@ -1,36 +1,29 @@
 """A case table against a spec: each case read once, its faults named, the rest audited.
 
-What a pair must be is `volumes.pairing`'s, what a normalization keeps of it is
-`volumes.audit`'s; here their answers become findings over all cases.
+What a normalization keeps of a CT is `volumes.audit`'s; here its answers and what
+`cases` took down become findings over all cases.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from normgate.check.cases import Seen
 from normgate.check.checked import Checked
-from normgate.check.container import types_of
-from normgate.check.normalized import padding
+from normgate.check.raw import padding
 from normgate.contract import spec_digest
-from normgate.contract.ct import CT, MRI
-from normgate.errors import CorruptImage, DataError, SpecError
+from normgate.contract.ct import CT
+from normgate.errors import DataError, SpecError
 from normgate.gate import Finding
 from normgate.gate.finding import finding, ranked
 from normgate.transform.distribution import Distribution
-from normgate.transform.histogram import FloatHistogram, IntegerHistogram
 from normgate.transform.view import ChannelView
 from normgate.volumes.audit import audit
 from normgate.volumes.cases import cases, read_case_csv
 from normgate.volumes.geometry import VolumeGeometry
-from normgate.volumes.load import LoadedCase, Loader
-from normgate.volumes.masks import complete
-from normgate.volumes.pairing import check_hu, check_pair, read_pair
-from normgate.volumes.read import read_volume
+from normgate.volumes.load import Loader
 from normgate.volumes.statistics import leaked
 
 if TYPE_CHECKING:
@@ -40,8 +33,6 @@ if TYPE_CHECKING:
     from normgate.check.settings import CheckSettings
     from normgate.contract import Provenance, Spec
     from normgate.volumes.cases import Case
-    from normgate.volumes.pairing import Pair
-    from normgate.volumes.volume import Volume
 
 _WHOLE = VolumeGeometry(dims=2, patch=(32, 32))
 """Volumes are looked at whole, so this cuts nothing."""
@@ -57,87 +48,6 @@ _MENDS = {
     "zero_spread": "Use constants of the data set instead of each case's own.",
 }
 _ELSE = "Look at the channel's constants and at the histograms."
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What was read so far."""
-
-    loader: Loader | None
-    faults: dict[str, list[tuple[str, str]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    """By kind: the case and the sentence."""
-    notes: list[tuple[str, str]] = field(default_factory=list)
-    quarantined: list[str] = field(default_factory=list)
-    before: dict[tuple[str, str], IntegerHistogram | FloatHistogram] = field(
-        default_factory=dict
-    )
-    """By modality and type."""
-    after: dict[str, FloatHistogram] = field(default_factory=dict)
-    digests: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    good: int = 0
-
-    def each(
-        self, some: Sequence[Case], progress: Callable[[int, int], None] | None
-    ) -> Iterator[LoadedCase]:
-        """Read every case, take down its faults, and give those that have none."""
-        for done, case in enumerate(some, start=1):
-            loaded = self._case(case)
-            if loaded is not None:
-                self.good += 1
-                yield loaded
-            if progress is not None:
-                progress(done, len(some))
-
-    def _case(self, case: Case) -> LoadedCase | None:
-        kind = "pair"
-        try:
-            pair = self._pair(case)
-            kind = "hu"
-            check_hu(pair)
-            kind = "pair"
-            check_pair(pair)
-            kind = "masks"
-            pair = complete(pair)
-            kind = "input"
-            return self._normalized(pair)
-        except CorruptImage as error:
-            self.quarantined.append(f"{case.name}: {error}")
-        except DataError as error:
-            self.faults[kind].append((case.case, str(error)))
-        return None
-
-    def _pair(self, case: Case) -> Pair:
-        """Read a pair; volumes that are none are looked at each by itself."""
-        try:
-            pair = read_pair(case)
-        except CorruptImage:
-            raise
-        except DataError:
-            self._look(case, read_volume(case.mri), read_volume(case.ct))
-            raise
-        self._look(case, pair.mri, pair.ct)
-        return pair
-
-    def _look(self, case: Case, mri: Volume, ct: Volume) -> None:
-        for modality, volume in ((MRI, mri), (CT, ct)):
-            self.notes += [(case.case, f"{modality}: {note}") for note in volume.notes]
-            array_zyx = np.ascontiguousarray(volume.array_zyx)
-            kind = array_zyx.dtype.name
-            counts = self.before.setdefault((modality, kind), _empty(kind))
-            counts.add(array_zyx)
-            shape = f"{modality} {array_zyx.shape}".encode()
-            digest = hashlib.sha256(shape + array_zyx.data).hexdigest()
-            self.digests[digest].append(case.case)
-
-    def _normalized(self, pair: Pair) -> LoadedCase:
-        if self.loader is None:
-            return LoadedCase(pair=pair, images_czyx=np.empty(0, dtype=np.float32))
-        images_czyx = self.loader.normalized(pair)
-        for name, image_zyx in zip(self.loader.spec.names, images_czyx, strict=True):
-            self.after.setdefault(name, FloatHistogram()).add(image_zyx)
-        return LoadedCase(pair=pair, images_czyx=images_czyx)
 
 
 def check_volumes(
@@ -157,7 +67,7 @@ def check_volumes(
     number = min(settings.sample or len(every), len(every))
     some = [every[i * len(every) // number] for i in range(number)]
     loader = None if spec is None else Loader(spec, _WHOLE)
-    seen = _Seen(loader)
+    seen = Seen(loader)
     found = list(_audited(seen, some, progress))
     found += findings(seen, len(some))
     found += _formats(every)
@@ -176,7 +86,7 @@ def check_volumes(
 
 
 def _audited(
-    seen: _Seen, some: Sequence[Case], progress: Callable[[int, int], None] | None
+    seen: Seen, some: Sequence[Case], progress: Callable[[int, int], None] | None
 ) -> Iterator[Finding]:
     """Read all cases; where there is a spec, audit what it keeps of the good ones."""
     each = seen.each(some, progress)
@@ -197,17 +107,14 @@ def _audited(
         yield finding(vital, culprit=culprit, mend=mend)
 
 
-def findings(seen: _Seen, number: int) -> Iterator[Finding]:
+def findings(seen: Seen, number: int) -> Iterator[Finding]:
     """What the cases themselves give away."""
     for kind, mend in _FAULTS.items():
         yield _fault(kind, seen.faults[kind], number, mend)
     yield _padded(seen.notes, number)
     yield _repeated(seen.digests)
-    for modality in (MRI, CT):
-        own = {kind: h for (name, kind), h in seen.before.items() if name == modality}
-        yield types_of(modality, dict.fromkeys(own, 1), "")
-        for counts in own.values():
-            yield padding(modality, Distribution.of(counts))
+    for (modality, _), counts in seen.before.items():
+        yield padding(modality, Distribution.of(counts))
 
 
 def _fault(
@@ -314,7 +221,7 @@ def _leaks(provenance: Provenance | None, settings: CheckSettings) -> Iterator[F
     )
 
 
-def _views(seen: _Seen, spec: Spec | None) -> tuple[ChannelView, ...]:
+def _views(seen: Seen, spec: Spec | None) -> tuple[ChannelView, ...]:
     raw = {modality: counts for (modality, _), counts in seen.before.items()}
     if spec is None or seen.loader is None:
         return tuple(
@@ -335,7 +242,3 @@ def _views(seen: _Seen, spec: Spec | None) -> tuple[ChannelView, ...]:
         for channel, modality in zip(spec.channels, seen.loader.modalities, strict=True)
         if modality in raw
     )
-
-
-def _empty(kind: str) -> IntegerHistogram | FloatHistogram:
-    return FloatHistogram() if kind == "float32" else IntegerHistogram("int16")

@@ -1,10 +1,10 @@
 """A deployment over acquisitions: latents and reconstructions, resumable, stamped.
 
-    deploy.json  quarantine.csv                    what the job is of, what could not be used
-    <model>/latents.csv                            all acquisitions, a row for each unit
-    <model>/<acquisition>/latents.csv              its rows, stamped
-    <model>/<acquisition>/reconstruction.h5        normalized units (u, c, h, w), stamped
-    <model>/<acquisition>/acquisition.json         written last: stamps and digests
+    deploy.json  quarantine.csv              what the job is of, what can't be used
+    <model>/latents.csv                      all acquisitions, a row for each unit
+    <model>/<acquisition>/latents.csv        its rows, stamped
+    <model>/<acquisition>/reconstruction.h5  normalized units (u, c, h, w), stamped
+    <model>/<acquisition>/acquisition.json   written last: stamps and digests
 
 An acquisition is done when its `acquisition.json` stands there and its input files are
 those of then; so a rerun after a kill does what is left, and a mended file is seen to
@@ -183,9 +183,7 @@ def _pins(
     }
 
 
-def _one(
-    models: Sequence[ImcModel], row: Acquisition, out: Path
-) -> tuple[int, int]:
+def _one(models: Sequence[ImcModel], row: Acquisition, out: Path) -> tuple[int, int]:
     """Encode with every model; how many were there before, and how many made.
 
     Raises:

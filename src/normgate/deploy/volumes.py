@@ -57,7 +57,7 @@ STAMP, FUSED, LESION = "case.json", "fused.nii.gz", "lesion.nii.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FusionModel:
+class CaseModel:
     """One verified model, ready to fuse."""
 
     promoted: Promoted
@@ -77,7 +77,7 @@ class FusionModel:
 
 def prepare_cases(
     promoted: Sequence[Promoted], data: Path, device: str
-) -> tuple[list[FusionModel], tuple[Case, ...]]:
+) -> tuple[list[CaseModel], tuple[Case, ...]]:
     """Read the case CSV, verify every model for its files; see `prepare.prepare`.
 
     Raises:
@@ -99,12 +99,12 @@ def prepare_cases(
         loader = Loader(bundle.spec, geometry)
         applied = applied_by(one.name, partial(verify, loader, like))
         check_applied(one, bundle, applied)
-        models.append(FusionModel(promoted=one, bundle=bundle, loader=loader))
+        models.append(CaseModel(promoted=one, bundle=bundle, loader=loader))
     return models, rows
 
 
 def deploy_cases(
-    models: Sequence[FusionModel], rows: Sequence[Case], settings: DeploySettings
+    models: Sequence[CaseModel], rows: Sequence[Case], settings: DeploySettings
 ) -> CaseReport:
     """Fuse every case with every model, resuming what an earlier run left.
 
@@ -141,7 +141,7 @@ def deploy_cases(
 
 
 def _pins(
-    models: Sequence[FusionModel], rows: Sequence[Case], settings: DeploySettings
+    models: Sequence[CaseModel], rows: Sequence[Case], settings: DeploySettings
 ) -> dict[str, Any]:
     return {
         "data": {"sha256": file_sha256(settings.data), "cases": len(rows)},
@@ -150,7 +150,7 @@ def _pins(
     }
 
 
-def _one_case(models: Sequence[FusionModel], case: Case, out: Path) -> tuple[int, int]:
+def _one_case(models: Sequence[CaseModel], case: Case, out: Path) -> tuple[int, int]:
     """Fuse a case with every model; how many were there before, and how many made.
 
     Raises:
@@ -195,7 +195,7 @@ def _write_case(
     write_atomic(folder / STAMP, text.encode())
 
 
-def _finished(model: FusionModel, case: Case, out: Path, digest: str) -> bool:
+def _finished(model: CaseModel, case: Case, out: Path, digest: str) -> bool:
     path = out / model.promoted.name / case.case / STAMP
     try:
         found = json.loads(path.read_bytes())

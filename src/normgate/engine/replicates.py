@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from normgate.engine.member import Replicate
     from normgate.engine.settings import FitSettings
-    from normgate.engine.tunable import Objective, Watch, Weight
+    from normgate.engine.tunable import Objective, Terms, Watch, Weight
     from normgate.tracker import Scalar
 
 HEEDED_AFTER = 2 / 3
@@ -40,11 +40,8 @@ _OF_FIT = ("lr", "weight_decay")
 class ReplicateTunable:
     """Implements `normgate.engine.tunable.Tunable`."""
 
-    family: str
+    terms: Terms
     name: str
-    weights: tuple[Weight, ...]
-    objectives: tuple[Objective, ...]
-    usual_objectives: tuple[str, ...]
     constraints: tuple[str, ...]
     spec_digest: str
     data_digest: str
@@ -58,10 +55,38 @@ class ReplicateTunable:
         [Mapping[str, float], FitSettings, Sequence[Member], Path], object
     ]
     """Write the bundle of members that were trained with given weights."""
-    gauge: Mapping[str, float] = field(default_factory=dict)
     of_vitals: Mapping[str, str] = field(default_factory=dict)
     """Objectives that no epoch tells, and the vital whose value they are."""
-    weighted: tuple[str, ...] = ("loss", "train_loss", "weighted_loss")
+
+    @property
+    def family(self) -> str:
+        """The family's name."""
+        return self.terms.family
+
+    @property
+    def weights(self) -> tuple[Weight, ...]:
+        """What may be searched."""
+        return self.terms.weights
+
+    @property
+    def gauge(self) -> Mapping[str, float]:
+        """Weights that stay as they are."""
+        return self.terms.gauge
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Every metric that may be an objective."""
+        return self.terms.objectives
+
+    @property
+    def usual_objectives(self) -> tuple[str, ...]:
+        """Those of a study that names none."""
+        return self.terms.usual_objectives
+
+    @property
+    def weighted(self) -> tuple[str, ...]:
+        """Losses that contain searched weights."""
+        return self.terms.weighted
 
     @property
     def budget(self) -> Mapping[str, Scalar]:

@@ -9,7 +9,7 @@ and the rules of a study are the tuner's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from normgate.tracker import Tracker
@@ -80,16 +80,12 @@ class Watch(Tracker, Protocol):
         """
 
 
-class Tunable(Protocol):
-    """One family with its data, ready to be trained many times."""
+class Searchable(Protocol):
+    """What a family lets a study search and judge by."""
 
     @property
     def family(self) -> str:
         """The family's name."""
-
-    @property
-    def name(self) -> str:
-        """The model that is tuned, as `rescue-0ms`."""
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -110,6 +106,26 @@ class Tunable(Protocol):
     @property
     def weighted(self) -> tuple[str, ...]:
         """Names of losses that contain searched weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Implements `Searchable`, and is known before any data are read."""
+
+    family: str
+    weights: tuple[Weight, ...]
+    objectives: tuple[Objective, ...]
+    usual_objectives: tuple[str, ...]
+    gauge: Mapping[str, float] = field(default_factory=dict)
+    weighted: tuple[str, ...] = ("loss", "train_loss", "weighted_loss")
+
+
+class Tunable(Searchable, Protocol):
+    """One family with its data, ready to be trained many times."""
+
+    @property
+    def name(self) -> str:
+        """The model that is tuned, as `rescue-0ms`."""
 
     @property
     def constraints(self) -> tuple[str, ...]:

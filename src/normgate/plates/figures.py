@@ -18,7 +18,8 @@ from matplotlib.patches import Rectangle
 
 from normgate.contract.files import write_atomic
 from normgate.plates.aggregate import DISEASE, HEALTHY, TREATED
-from normgate.plates.heatmaps import INK, plate_map
+from normgate.plates.doses import dose_plot
+from normgate.plates.heatmaps import INK, plate_map, residual_map
 from normgate.plates.statistics import NOMINAL
 
 if TYPE_CHECKING:
@@ -55,14 +56,23 @@ def write_figures(analysis: Analysis, folder: Path) -> list[Path]:
         folder: Where the PNG files go; made if missing.
 
     Returns:
-        The files: `plate-<name>.png` for each plate; `controls.png` where there are
-        control wells; `treatments.png` where any treatment has a rescue.
+        The files: `plate-<name>.png` for each plate, `residual-<name>.png` where it was
+        polished; `doses.png` where there are several doses; `controls.png` where there
+        are control wells; `treatments.png` where any treatment has a rescue.
     """
     with mpl.rc_context(_STYLE):
         figures = {
             f"plate-{safe_name(str(plate['plate']))}": plate_map(analysis, plate)
             for _, plate in analysis.plates.iterrows()
         }
+        figures |= {
+            f"residual-{safe_name(str(plate['plate']))}": residual_map(analysis, plate)
+            for _, plate in analysis.plates.iterrows()
+            if not plate["polish_reason"]
+        }
+        doses = dose_plot(analysis)
+        if doses is not None:
+            figures["doses"] = doses
         if (analysis.wells["role"] != TREATED).any():
             figures["controls"] = control_separation(analysis)
         if analysis.treatments["rescue"].notna().any():

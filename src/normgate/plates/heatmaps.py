@@ -1,4 +1,4 @@
-"""The heat map of a plate: percent rescue of its wells, or scores where it has none.
+"""Heat maps of a plate: percent rescue, or scores where it has none, and residuals.
 
 Orange is diseased and purple healthy, pale between; controls are outlined.
 """
@@ -16,8 +16,11 @@ from normgate.plates.aggregate import DISEASE, HEALTHY, TREATED
 from normgate.plates.wells import Well
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from numpy.typing import NDArray
 
     from normgate.plates.treatments import Analysis
@@ -30,29 +33,14 @@ _RANGE = (-50.0, 150.0)
 def plate_map(analysis: Analysis, plate: pd.Series[Any]) -> Figure:
     """The wells of a plate: percent rescue, or scores where rescue is undefined."""
     wells = analysis.wells[analysis.wells["plate"] == plate["plate"]]
-    rows, columns = int(wells["row"].max()), int(wells["column"].max())
-    grid = np.full((rows, columns), np.nan)
     defined = bool(plate["rescue_defined"])
     values = wells["rescue"] * 100 if defined else wells["score"]
-    grid[wells["row"] - 1, wells["column"] - 1] = values
-    low, high = _RANGE if defined else _around(values.to_numpy(), 0.0)
-    width = max(6.0, 1.7 + 0.33 * columns)
-    note = _note(analysis, plate, int(width * 15))
-    height = 1.2 + 0.33 * rows + 0.14 * note.count("\n")
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.set_facecolor(PALE)
-    image = axes.imshow(
-        np.ma.masked_invalid(grid), cmap="PuOr" if defined else "PuOr_r",
-        vmin=low, vmax=high, aspect="equal",
+    figure, bar = _map(
+        analysis, plate, values, lambda room: _note(analysis, plate, room),
+        limits=_RANGE if defined else _around(values.to_numpy(), 0.0),
+        colours="PuOr" if defined else "PuOr_r",
     )  # fmt: skip
-    _label_wells(axes, rows, columns)
-    _outline_controls(axes, wells)
-    axes.set_title(f"{analysis.title}, plate {plate['plate']}", loc="left")
-    bar = figure.colorbar(
-        image, cax=axes.inset_axes((1 + 0.5 / columns, 0.0, 0.6 / columns, 1.0))
-    )
-    bar.outline.set_visible(False)
+    figure.axes[0].set_title(f"{analysis.title}, plate {plate['plate']}", loc="left")
     roles = analysis.scores.roles
     if defined:
         bar.set_label("rescue (%)")
@@ -62,9 +50,62 @@ def plate_map(analysis: Analysis, plate: pd.Series[Any]) -> Figure:
         )
     else:
         bar.set_label(f"logit {roles.disease} - logit {roles.healthy}")
-    axes.set_xlabel(note, loc="left", fontsize=8.0)
     _add_keys(figure, _control_keys(analysis, plate))
     return figure
+
+
+def residual_map(analysis: Analysis, plate: pd.Series[Any]) -> Figure:
+    """What treated wells keep after median polish of rows and columns."""
+    wells = analysis.wells[analysis.wells["plate"] == plate["plate"]]
+    values = wells["residual"]
+    text = (
+        "Scores of treated wells after the effects of their rows and columns; controls "
+        "are left out, for they fill whole columns"
+    )
+    figure, bar = _map(
+        analysis, plate, values, lambda room: textwrap.fill(text, room),
+        limits=_around(values.to_numpy(), 0.0), colours="PuOr_r",
+    )  # fmt: skip
+    title = f"{analysis.title}, plate {plate['plate']}: residual"
+    figure.axes[0].set_title(title, loc="left")
+    bar.set_label("residual (logit)")
+    _add_keys(figure, _control_keys(analysis, plate))
+    return figure
+
+
+def _map(
+    analysis: Analysis,
+    plate: pd.Series[Any],
+    values: pd.Series[float],
+    note: Callable[[int], str],
+    *,
+    limits: tuple[float, float],
+    colours: str,
+) -> tuple[Figure, Colorbar]:
+    """Wells in their places by colour, with controls outlined and a note below."""
+    wells = analysis.wells[analysis.wells["plate"] == plate["plate"]]
+    rows, columns = int(wells["row"].max()), int(wells["column"].max())
+    grid = np.full((rows, columns), np.nan)
+    grid[wells["row"] - 1, wells["column"] - 1] = values
+    width = max(6.0, 1.7 + 0.33 * columns)
+    # The text begins at the first column, and few columns stand far from the left.
+    text = note(int(width * (15 if columns >= 12 else 8)))
+    height = 1.2 + 0.33 * rows + 0.14 * text.count("\n")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_facecolor(PALE)
+    image = axes.imshow(
+        np.ma.masked_invalid(grid), cmap=colours, vmin=limits[0], vmax=limits[1],
+        aspect="equal",
+    )  # fmt: skip
+    _label_wells(axes, rows, columns)
+    _outline_controls(axes, wells)
+    bar = figure.colorbar(
+        image, cax=axes.inset_axes((1 + 0.5 / columns, 0.0, 0.6 / columns, 1.0))
+    )
+    bar.outline.set_visible(False)
+    axes.set_xlabel(text, loc="left", fontsize=8.0)
+    return figure, bar
 
 
 def _note(analysis: Analysis, plate: pd.Series[Any], room: int) -> str:

@@ -54,6 +54,8 @@ class Polish:
     """One for each well of the model's wells; NaN elsewhere."""
     reason: str
     """Why there are none; empty where there are."""
+    note: str = ""
+    """What the polish takes out besides rows and columns."""
 
 
 def plate_format(wells: pd.DataFrame) -> tuple[int, int]:
@@ -132,7 +134,7 @@ def polished(scores: Scores, plate: str) -> Polish:
     residuals = np.full(len(own), np.nan)
     residuals[kept] = grid[rows[kept], columns[kept]]
     out[mine] = residuals
-    return Polish(residuals=out, reason="")
+    return Polish(residuals=out, reason="", note=_confounded(own[kept]))
 
 
 def median_polish(grid: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,6 +155,22 @@ def median_polish(grid: NDArray[np.float64]) -> NDArray[np.float64]:
         if moved < _SETTLED:
             break
     return left
+
+
+def _confounded(wells: pd.DataFrame) -> str:
+    """Say where rows or columns hold one treatment each: polish takes it out too."""
+    names = wells["genotype"].astype(str) + "\0" + wells["treatment"].astype(str)
+    found = []
+    for line in ("row", "column"):
+        alone = names.groupby(wells[line]).nunique() == 1
+        if alone.any():
+            found.append(f"{int(alone.sum())} of {len(alone)} {line}s")
+    if not found:
+        return ""
+    return (
+        f"{' and '.join(found)} hold one treatment each, whose effect the polish takes "
+        "out with the line's"
+    )
 
 
 def _classes(wells: pd.DataFrame) -> list[NDArray[np.int64]]:

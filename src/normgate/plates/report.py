@@ -1,4 +1,4 @@
-"""What an analysis leaves behind: tables as CSV, a summary as JSON and Markdown.
+"""What an analysis leaves behind: tables as CSV, a summary, figures, and a page.
 
 Scores are in logit units; rescue is a fraction (0 diseased, 1 healthy), not percent.
 """
@@ -15,7 +15,10 @@ import pandas as pd
 from normgate.contract import short_digest
 from normgate.contract.files import write_atomic
 from normgate.plates.figures import safe_name, write_figures
+from normgate.plates.result_page import NAME as PAGE
+from normgate.plates.result_page import result_page
 from normgate.plates.statistics import NOMINAL
+from normgate.plates.undefined import undefined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from normgate.plates.treatments import AggregateSettings, Analysis
 
 FORMAT = "normgate.aggregate/1"
+_TABLES = (
+    "wells", "plates", "treatments", "plate_treatments", "concordance", "retrieval",
+)  # fmt: skip
 _SHOWN = 10
 
 
@@ -38,10 +44,16 @@ def write_report(
         out: The folder; made if missing.
 
     Returns:
-        wells.csv, plates.csv, treatments.csv, plate_treatments.csv, summary.json and
-        summary.md, then the figures in `figures/<model>/`.
+        report.html; wells.csv, plates.csv, treatments.csv, plate_treatments.csv,
+        concordance.csv and retrieval.csv; summary.json and summary.md; then the figures
+        in `figures/<model>/`.
     """
-    files = []
+    pictures = []
+    for one in analyses:
+        pictures += write_figures(one, out / "figures" / safe_name(one.scores.model))
+    inside = {f"{p.parent.name}/{p.name}": p.read_bytes() for p in pictures}
+    write_atomic(out / PAGE, result_page(analyses, inside).encode())
+    files = [out / PAGE]
     for name, frame in tables(analyses).items():
         path = out / f"{name}.csv"
         write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
@@ -53,17 +65,17 @@ def write_report(
     ):
         write_atomic(out / name, text.encode())
         files.append(out / name)
-    for one in analyses:
-        files += write_figures(one, out / "figures" / safe_name(one.scores.model))
-    return tuple(files)
+    return (*files, *pictures)
 
 
 def tables(analyses: Sequence[Analysis]) -> dict[str, pd.DataFrame]:
     """All models' tables, one below the other, by name."""
-    return {
-        name: pd.concat([getattr(one, name) for one in analyses], ignore_index=True)
-        for name in ("wells", "plates", "treatments", "plate_treatments")
-    }
+    found = {}
+    for name in _TABLES:
+        each: list[pd.DataFrame] = [getattr(one, name) for one in analyses]
+        filled = [frame for frame in each if len(frame)] or each[:1]
+        found[name] = pd.concat(filled, ignore_index=True)
+    return found
 
 
 def headline(analyses: Iterable[Analysis]) -> dict[str, float]:
@@ -104,6 +116,9 @@ def summary(
                 "wells": len(one.wells),
                 "plates": _records(one.plates),
                 "treatments": _records(one.treatments),
+                "concordance": _records(one.concordance),
+                "retrieval": _records(one.retrieval),
+                "undefined": [item._asdict() for item in undefined(one)],
             }
             for one in analyses
         },

@@ -120,7 +120,10 @@ def analyse(predictions: ModelPredictions, settings: AggregateSettings) -> Analy
         predictions=predictions,
         scores=scores,
         wells=wells,
-        plates=plates.assign(polish_reason=[one.reason for one in residuals]),
+        plates=plates.assign(
+            polish_reason=[one.reason for one in residuals],
+            polish_note=[one.note for one in residuals],
+        ),
         plate_treatments=by_plate,
         treatments=over_plates(by_plate, draws),
         concordance=concordance(scores, by_plate, settings.bootstrap, settings.seed),

@@ -16,7 +16,7 @@ from normgate.errors import DataError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from normgate.engine.tunable import Objective, Tunable
+    from normgate.engine.tunable import Objective, Searchable
 
 DESIRABILITY = "desirability"
 
@@ -89,7 +89,7 @@ class Goal:
         }
 
 
-def goal_of(tunable: Tunable, names: Sequence[str], *, desirable: bool) -> Goal:
+def goal_of(tunable: Searchable, names: Sequence[str], *, desirable: bool) -> Goal:
     """The goal that a user names.
 
     Args:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from normgate.engine.tunable import Tunable, Weight
+    from normgate.engine.tunable import Searchable, Weight
 
 _SCALES = {"log": True, "linear": False}
 
@@ -66,7 +66,7 @@ class Space:
         return {"searched": ranges, "fixed": dict(self.fixed)}
 
 
-def space_of(tunable: Tunable, given: Mapping[str, str]) -> Space:
+def space_of(tunable: Searchable, given: Mapping[str, str]) -> Space:
     """A family's space as a user wants it.
 
     Args:
@@ -95,7 +95,7 @@ def space_of(tunable: Tunable, given: Mapping[str, str]) -> Space:
     return Space(weights=tuple(weights), fixed=fixed)
 
 
-def _check_name(name: str, tunable: Tunable) -> None:
+def _check_name(name: str, tunable: Searchable) -> None:
     if name in tunable.gauge:
         raise SettingsError(
             f"{name} can't be searched: it is the gauge, fixed at "

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from normgate.errors import SettingsError, TrackingError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from optuna import Study
     from optuna.trial import FrozenTrial
+    from sqlalchemy import Engine
 
     from normgate.tune.goal import Goal
 
@@ -65,7 +67,7 @@ def open_storage(place: StudyPlace) -> RDBStorage:
         if place.url.startswith(_SQLITE):
             _prepare(Path(place.url.removeprefix(_SQLITE)))
         with experimental():
-            return RDBStorage(
+            storage = RDBStorage(
                 place.url,
                 engine_kwargs=options,
                 heartbeat_interval=place.heartbeat_s,
@@ -74,6 +76,9 @@ def open_storage(place: StudyPlace) -> RDBStorage:
                     max_retry=MOST_KILLS
                 ),
             )
+        if place.url.startswith(_SQLITE):
+            _soften(storage.engine)
+        return storage
     except (SQLAlchemyError, sqlite3.Error, OSError, ImportError) as error:
         raise TrackingError(
             f"the study's database {_shown(place.url)} can't be opened: "
@@ -169,6 +174,20 @@ def _prepare(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as database:
         database.execute("PRAGMA journal_mode=WAL")
+
+
+def _soften(engine: Engine) -> None:
+    """Let SQLite sync its log only now and then.
+
+    A killed process loses nothing by it; a power cut may take the last trials' ends,
+    which are then run again.
+    """
+
+    def soften(connection: Any, record: Any) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    event.listen(engine, "connect", soften)
+    engine.dispose()  # those that were opened before
 
 
 def _shown(url: str) -> str:

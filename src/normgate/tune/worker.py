@@ -142,7 +142,8 @@ class _Objective:
             raise
 
     def _values(self, trial: Trial) -> tuple[float, ...]:
-        if not slots.stands(trial_of(self._study, trial.number), self._trials()):
+        present = self._study.get_trials(deepcopy=False)
+        if not slots.stands(present[trial.number], present):
             trial.set_user_attr(slots.SURPLUS, True)
             raise _NotCounted
         try:
@@ -192,14 +193,6 @@ class _Objective:
                 "normgate.feasible": str(record.feasible).lower(),
             }
         )
-
-    def _trials(self) -> list[optuna.trial.FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
-
-
-def trial_of(study: Study, number: int) -> optuna.trial.FrozenTrial:
-    """One of Optuna's trials by its number."""
-    return study.get_trials(deepcopy=False)[number]
 
 
 def _requeue(study: Study, taken: list[Trial]) -> None:

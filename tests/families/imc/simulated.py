@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from normgate.engine.split import Split
 from normgate.families.imc.replay import Drawn, normalized
 from normgate.families.imc.settings import ImcSettings, LossSettings, ModelSettings
 from normgate.families.imc.task import ImcTask
-from normgate.families.imc.units import ImcUnits
+
+if TYPE_CHECKING:
+    from normgate.families.imc.units import ImcUnits
 
 TRAIN, VALIDATION, TEST = 96, 32, 48
 BATCH = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,8 +88,6 @@ def test_a_weight_that_reaches_nothing_stops_a_training_before_its_first_step(
     real = tasks.training_loss
 
     def without_perm(model: Any, settings: Any, batch: Any, done: float) -> Any:
-        from dataclasses import replace
-
         return real(model, replace(settings, perm=0.0), batch, done)
 
     monkeypatch.setattr(tasks, "training_loss", without_perm)

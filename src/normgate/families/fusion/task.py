@@ -89,7 +89,6 @@ class FusionTask:
         self.monitor = Monitor("ncc", larger_is_better=True)
         self.diffusion = Diffusion(diffusion)
         self.spans = _spans(units, parts.train)
-        self.epoch = 0
         self._chosen = {
             "model": asdict(model),
             "diffusion": asdict(diffusion),

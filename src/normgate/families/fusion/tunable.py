@@ -14,7 +14,7 @@ from normgate.contract import spec_digest
 from normgate.engine.record import flat_params
 from normgate.engine.replicates import ReplicateTunable
 from normgate.engine.split import split_digest
-from normgate.engine.tunable import Objective, Weight
+from normgate.engine.tunable import Objective, Terms, Weight
 from normgate.families.fusion.assemble import FAMILY
 
 if TYPE_CHECKING:
@@ -76,12 +76,8 @@ def tunable_of(
         **flat_params("loss", asdict(plan.loss)),
     }
     return ReplicateTunable(
-        family=FAMILY,
+        terms=terms_of(plan.loss),
         name=plan.name,
-        weights=_weights(plan.loss),
-        gauge={GAUGE: 1.0},
-        objectives=OBJECTIVES,
-        usual_objectives=("bone_psnr_hu", "brain_ncc", "lesion_dice"),
         constraints=CONSTRAINTS,
         spec_digest=spec_digest(plan.spec),
         data_digest=split_digest(plan.units.digest, plan.fold, plan.folds),
@@ -93,6 +89,17 @@ def tunable_of(
         bundle_of=lambda settings, own, members, to: bundled(
             chosen(settings), own, members, to
         ),
+    )
+
+
+def terms_of(loss: LossSettings) -> Terms:
+    """What a study may search and be judged by; the loss holds the defaults."""
+    return Terms(
+        family=FAMILY,
+        weights=_weights(loss),
+        gauge={GAUGE: 1.0},
+        objectives=OBJECTIVES,
+        usual_objectives=("bone_psnr_hu", "brain_ncc", "lesion_dice"),
     )
 
 

@@ -14,7 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normgate.acquisitions.geometry import GridGeometry, boxes, geometry_from_json, nodes
+from normgate.acquisitions.geometry import (
+    GridGeometry,
+    boxes,
+    geometry_from_json,
+    nodes,
+)
 from normgate.acquisitions.probe import expected_fingerprint
 from normgate.errors import BundleError, DataError, SettingsError
 from normgate.families.imc.model import Grid, build
@@ -109,9 +114,7 @@ class RawAcquisitions(nn.Module):
                 f"acquisitions have {tuple(raw_ncyx.shape[2:])} pixels, a unit "
                 f"{self.geometry.window_yx}; send whole acquisitions"
             )
-        images = [
-            self._normalizer(self._planes(raw)) for raw in raw_ncyx.cpu().numpy()
-        ]
+        images = [self._normalizer(self._planes(raw)) for raw in raw_ncyx.cpu().numpy()]
         units = [nodes(image, box, self.geometry) for image in images for box in found]
         return torch.from_numpy(np.stack(units)).to(raw_ncyx.device)
 

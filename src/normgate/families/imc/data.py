@@ -21,6 +21,7 @@ from normgate.contract import spec_digest, write_atomic
 from normgate.errors import CorruptImage, DataError
 from normgate.families.imc.space import sample_statistics
 from normgate.families.imc.units import ImcUnits
+from normgate.plates.progress import LoggedProgress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,9 +76,7 @@ def prepare(
     return _units(folder, meta, loader, acquisitions)
 
 
-def _key(
-    loader: Loader, acquisitions: Sequence[Acquisition], simulated: bool
-) -> str:
+def _key(loader: Loader, acquisitions: Sequence[Acquisition], simulated: bool) -> str:
     document = {
         "format": FORMAT,
         "spec": spec_digest(loader.spec),
@@ -109,7 +108,9 @@ def _build(
     quarantined: list[str] = []
     made = {
         one.acquisition.acquisition: _made(loader, one, known)
-        for one in loader.each(acquisitions, quarantined, _progress)
+        for one in loader.each(
+            acquisitions, quarantined, LoggedProgress("read", "acquisitions")
+        )
     }
     for sentence in quarantined:
         _logger.warning("quarantined: %s", sentence)
@@ -147,11 +148,6 @@ def _made(
     if name in known:
         found["clean"] = loader.grids(known[name].clean_cyx).nodes
     return found
-
-
-def _progress(done: int, total: int) -> None:
-    if done % max(1, total // 10) == 0 or done == total:
-        _logger.info("acquisitions read: %d of %d", done, total)
 
 
 def _read_meta(folder: Path, inputs: Sequence[str]) -> dict[str, Any] | None:
@@ -193,7 +189,9 @@ def _units(
         measured=np.asarray(arrays["measured"]),
         groups=np.repeat(np.array([one.split_group for one in kept]), repeats),
         names=np.repeat(np.array([one.acquisition for one in kept]), repeats),
-        digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        digest=hashlib.sha256(
+            json.dumps(identity, sort_keys=True).encode()
+        ).hexdigest(),
         labels=labels,
         clean=arrays.get("clean"),
         quarantined=tuple(meta["quarantined"]),

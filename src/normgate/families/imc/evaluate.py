@@ -61,7 +61,11 @@ class Judge:
 
     def found(self, seen: Seen) -> NDArray[np.float64]:
         """Reconstructions in the evaluation space."""
-        return self.space.of_raw(self.inverse(seen.images))
+        return self.restored(seen.images)
+
+    def restored(self, images_uchw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Normalized images in the evaluation space."""
+        return self.space.of_raw(self.inverse(images_uchw))
 
     def truth(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Units in the evaluation space."""
@@ -94,9 +98,7 @@ class Judge:
         }
         return metrics.probes(train.mu, seen.mu, labels)
 
-    def channel_r2(
-        self, seen: Seen, at: NDArray[np.int64]
-    ) -> dict[str, float]:
+    def channel_r2(self, seen: Seen, at: NDArray[np.int64]) -> dict[str, float]:
         """R2 of each channel in the evaluation space."""
         each = metrics.channel_r2(self.found(seen), self.truth(at))
         return dict(zip(self._units.spec.names, each.tolist(), strict=True))
@@ -126,9 +128,7 @@ def look(model: ImcModel, images_uchw: NDArray[np.float32]) -> Seen:
         _one_look(model, torch.from_numpy(images_uchw[at : at + AT_ONCE]).to(device))
         for at in range(0, len(images_uchw), AT_ONCE)
     ]
-    joined = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
-    }
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     known = ("mu", "logvar", "images")
     rest = {k: float(x.mean()) for k, x in joined.items() if k not in known}
     return Seen(**{name: joined[name] for name in known}, permuted=rest)

@@ -34,10 +34,10 @@ def reconstructions(
     found_uchw: NDArray[np.float64],
     channels: Sequence[str],
 ) -> None:
-    """Input, reconstruction and error of several units, a column for each unit.
+    """Input, reconstruction and error of several units side by side.
 
-    The units lie side by side under one scale, so that "all look alike" is seen. The
-    channels are those whose layout varies most, weakest and in between.
+    One scale for all, so that "all look alike" is seen. The channels are those whose
+    layout varies most, least and in between.
 
     Args:
         path: The PNG.
@@ -49,23 +49,31 @@ def reconstructions(
     order = np.argsort(layout.var(axis=(0, 2, 3)))
     places = np.linspace(len(order) - 1, 0, min(CHANNELS_SHOWN, len(order)))
     shown = [int(order[round(place)]) for place in places]
-    figure, axes = grid(3 * len(shown), len(truth_uchw), width=1.2, height=1.2)
-    for number, c in enumerate(shown):
-        low, high = np.percentile(truth_uchw[:, c], (1, 99))
-        rows = {
-            "input": (truth_uchw[:, c], low, high, "viridis"),
-            "reconstruction": (found_uchw[:, c], low, high, "viridis"),
-            "error": (found_uchw[:, c] - truth_uchw[:, c], -2.0, 2.0, "RdBu_r"),
-        }
-        for line, (title, (images, least, most, colours)) in enumerate(rows.items()):
-            row = axes[3 * number + line]
-            for axis, image in zip(row, images, strict=True):
-                axis.imshow(image, vmin=least, vmax=most, cmap=colours)
-                axis.set_xticks([])
-                axis.set_yticks([])
-            row[0].set_ylabel(title, fontsize=7)
-            row[0].set_title(channels[c], fontsize=7, loc="left")
+    width = 1.1 * len(truth_uchw)
+    figure, axes = grid(len(shown), 2, width=width, height=2.6)
+    for (images, errors), c in zip(axes, shown, strict=True):
+        truth, found = truth_uchw[:, c], found_uchw[:, c]
+        low, high = np.percentile(truth, (1, 99))
+        both = _tiled([truth, found])
+        drawn = images.imshow(both, vmin=low, vmax=high, cmap="viridis")
+        figure.colorbar(drawn, ax=images, shrink=0.8)
+        images.set_title(f"{channels[c]}: input above, reconstruction below", size=8)
+        wrong = _tiled([found - truth])
+        drawn = errors.imshow(wrong, vmin=-2, vmax=2, cmap="RdBu_r")
+        figure.colorbar(drawn, ax=errors, shrink=0.8)
+        errors.set_title(f"{channels[c]}: error", size=8)
+        images.set_axis_off()
+        errors.set_axis_off()
     save(figure, path)
+
+
+def _tiled(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Rows of images (u, h, w) as one picture, with a gap between any two."""
+    framed = [
+        np.pad(images, ((0, 0), (0, 1), (0, 1)), constant_values=np.nan)
+        for images in rows
+    ]
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in framed])
 
 
 def spreads(path: Path, units: ImcUnits) -> None:

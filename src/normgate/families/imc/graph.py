@@ -62,9 +62,7 @@ class CellGraphModel(nn.Module):
             nn.GELU(),
             nn.Linear(HIDDEN, 2 * settings.latent),
         )
-        self.score = (
-            nn.Linear(HIDDEN, 1) if settings.permuter == "softsort" else None
-        )
+        self.score = nn.Linear(HIDDEN, 1) if settings.permuter == "softsort" else None
         self.decoder = nn.Sequential(
             nn.Linear(settings.latent + HIDDEN, 2 * HIDDEN),
             nn.LayerNorm(2 * HIDDEN),

@@ -46,9 +46,7 @@ def dead_weights(
     )
 
 
-def refuse_dead_weights(
-    model: nn.Module, settings: LossSettings, loss: Loss
-) -> None:
+def refuse_dead_weights(model: nn.Module, settings: LossSettings, loss: Loss) -> None:
     """Stop a training before its first step where a weight is connected to nothing.
 
     Raises:

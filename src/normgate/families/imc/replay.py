@@ -149,7 +149,9 @@ def arm_spec(raw_uchw: NDArray[np.float32], normalization: ArmNormalization) -> 
     )
 
 
-def _steps(normalization: ArmNormalization, mean: float, std: float) -> tuple[Step, ...]:
+def _steps(
+    normalization: ArmNormalization, mean: float, std: float
+) -> tuple[Step, ...]:
     match normalization:
         case "none":
             return ()

@@ -168,8 +168,10 @@ def _backwards(
     """What was clipped is gone, so a value beyond a bound comes back as it is."""
     if isinstance(operation, Nonlinear):
         # A network may give more than any count: sinh must stay a number.
-        return np.sinh(np.clip(y, -50, 50)) if operation.name == "arcsinh" else (
-            np.expm1(np.clip(y, None, 50))
+        return (
+            np.sinh(np.clip(y, -50, 50))
+            if operation.name == "arcsinh"
+            else (np.expm1(np.clip(y, None, 50)))
         )
     return (y - float(operation.offset)) / float(operation.gain)
 

@@ -78,6 +78,7 @@ class ImcTask:
         self.monitor = Monitor("r2_median", larger_is_better=True)
         self.judge = Judge(units, parts.train, cofactor)
         self._last: Seen | None = None
+        self._looks = 0
         self._augment = augment
         self._identity = {
             "settings": asdict(settings),
@@ -126,17 +127,22 @@ class ImcTask:
         at = getattr(self.parts, split)
         seen = self.look(at)
         if split == "validation":
-            self._last = seen
+            self._last, self._looks = seen, self._looks + 1
         return self.judge.scores(seen, at, self.settings.loss)
 
     def pictures(self, folder: Path) -> Mapping[str, Path]:
-        """Units of the last validation, their reconstructions and errors."""
-        if self._last is None:
+        """Units of the last validation, their reconstructions and errors.
+
+        Of evaluations 1, 2, 4, 8 and so on: drawing takes longer than an epoch.
+        """
+        if self._last is None or self._looks & (self._looks - 1):
             return {}
+        at = self.parts.validation
+        some = np.linspace(0, len(at) - 1, SHOWN).astype(int)
+        found = self.judge.restored(self._last.images[some])
         path = folder / f"{PICTURE}.png"
-        at = self.parts.validation[:SHOWN]
-        found = self.judge.found(self._last)[:SHOWN]
-        reconstructions(path, self.judge.truth(at), found, self.units.spec.names)
+        names = self.units.spec.names
+        reconstructions(path, self.judge.truth(at[some]), found, names)
         return {PICTURE: path}
 
     def look(self, at: NDArray[np.int64]) -> Seen:
@@ -154,12 +160,14 @@ class ImcTask:
     def conclude(self) -> Conclusion:
         """Test the fitted model.
 
-        `kept` has test_at (u,), the unit numbers of the test split, and test_mu (u, d),
-        their latents.
+        `kept` has test_at (u,), the unit numbers of the test split, test_mu (u, d),
+        their latents, and shown_truth and shown_found (6, c, h, w) of some, in the
+        evaluation space.
         """
         test = self.parts.test
         seen = self.look(test)
         scores = self._scored(seen, test)
+        some = np.linspace(0, len(test) - 1, SHOWN).astype(int)
         scores |= {
             f"r2.{name}": value
             for name, value in self.judge.channel_r2(seen, test).items()
@@ -172,6 +180,8 @@ class ImcTask:
             kept={
                 "test_at": torch.from_numpy(test),
                 "test_mu": torch.from_numpy(seen.mu.astype(np.float32)),
+                "shown_truth": torch.from_numpy(self.judge.truth(test[some])),
+                "shown_found": torch.from_numpy(self.judge.restored(seen.images[some])),
             },
         )
 

@@ -15,7 +15,7 @@ from normgate.contract import spec_digest
 from normgate.engine.record import flat_params
 from normgate.engine.replicates import ReplicateTunable
 from normgate.engine.split import split_digest
-from normgate.engine.tunable import Objective, Weight
+from normgate.engine.tunable import Objective, Terms, Weight
 from normgate.families.imc.assemble import FAMILY
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from normgate.engine.member import Member
     from normgate.engine.settings import FitSettings
     from normgate.families.imc.plan import Plan
+    from normgate.families.imc.settings import ImcSettings
 
 _RANGES = {
     "kld_scale": (1e-5, 1e-2, True),
@@ -67,8 +68,8 @@ def tunable_of(
         fit: How every trial is fitted.
         bundled: Writes a bundle of members.
     """
-    weights = _weights(plan)
-    names = [one.name for one in weights]
+    terms = terms_of(plan.settings, probed=bool(plan.units.labels))
+    names = [one.name for one in terms.weights]
 
     def chosen(settings: Mapping[str, float]) -> Plan:
         own = {name: settings[name] for name in names}
@@ -82,17 +83,11 @@ def tunable_of(
         "cofactor": plan.cofactor or "none",
     }
     permuted = plan.settings.model.permuter != "none"
-    probed = bool(plan.units.labels)
     return ReplicateTunable(
-        family=FAMILY,
+        terms=terms,
         name=plan.name,
-        weights=weights,
-        gauge={GAUGE: 1.0},
-        objectives=tuple(one for one in OBJECTIVES if probed or one.name != _PROBE),
-        usual_objectives=("spatial_r2", *([_PROBE] if probed else []), "kl_true"),
         of_vitals={_PROBE: "imc.latent.density_probe"},
         constraints=(*_CONSTRAINTS, *(["imc.permuter.accuracy"] if permuted else [])),
-        weighted=("loss", "train_loss", "weighted_loss", "kl_reported"),
         spec_digest=spec_digest(plan.units.spec),
         data_digest=split_digest(plan.units.digest, plan.fold, plan.folds),
         fit=fit,
@@ -104,15 +99,32 @@ def tunable_of(
     )
 
 
-def _weights(plan: Plan) -> tuple[Weight, ...]:
+def terms_of(settings: ImcSettings, *, probed: bool) -> Terms:
+    """What a study may search and be judged by.
+
+    Args:
+        settings: Their loss holds the defaults.
+        probed: Whether the density is known, so that a probe can be asked for it.
+    """
+    return Terms(
+        family=FAMILY,
+        weights=_weights(settings),
+        gauge={GAUGE: 1.0},
+        objectives=tuple(one for one in OBJECTIVES if probed or one.name != _PROBE),
+        usual_objectives=("spatial_r2", *([_PROBE] if probed else []), "kl_true"),
+        weighted=("loss", "train_loss", "weighted_loss", "kl_reported"),
+    )
+
+
+def _weights(settings: ImcSettings) -> tuple[Weight, ...]:
     """Without perm where no permuter could be weighed."""
-    permuted = plan.settings.model.permuter != "none"
+    permuted = settings.model.permuter != "none"
     return tuple(
         Weight(
             name=name,
             low=low,
             high=high,
-            default=getattr(plan.settings.loss, name),
+            default=getattr(settings.loss, name),
             log=log,
             most=1000.0,
         )

@@ -12,7 +12,7 @@ from normgate.contract import spec_digest
 from normgate.engine.record import flat_params
 from normgate.engine.replicates import ReplicateTunable
 from normgate.engine.split import split_digest
-from normgate.engine.tunable import Objective, Weight
+from normgate.engine.tunable import Objective, Terms, Weight
 from normgate.families.plate.assemble import FAMILY
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from normgate.engine.member import Member
     from normgate.engine.settings import FitSettings
     from normgate.families.plate.plan import Plan
+    from normgate.families.plate.settings import ModelSettings
 
 OBJECTIVES = tuple(
     Objective(
@@ -60,11 +61,8 @@ def tunable_of(
     fixed = flat_params("model", asdict(plan.model))
     del fixed["model.dropout"]
     return ReplicateTunable(
-        family=FAMILY,
+        terms=terms_of(plan.model, fit),
         name=plan.name,
-        weights=_weights(plan, fit),
-        objectives=OBJECTIVES,
-        usual_objectives=("auroc",),
         constraints=("predictions.one_class",),
         spec_digest=spec_digest(plan.spec),
         data_digest=split_digest(plan.units.digest, plan.fold, plan.folds),
@@ -77,7 +75,22 @@ def tunable_of(
     )
 
 
-def _weights(plan: Plan, fit: FitSettings) -> tuple[Weight, ...]:
+def terms_of(model: ModelSettings, fit: FitSettings) -> Terms:
+    """What a study may search and be judged by.
+
+    Args:
+        model: Its dropout is the default.
+        fit: Its lr and weight decay are the defaults.
+    """
+    return Terms(
+        family=FAMILY,
+        weights=_weights(model, fit),
+        objectives=OBJECTIVES,
+        usual_objectives=("auroc",),
+    )
+
+
+def _weights(model: ModelSettings, fit: FitSettings) -> tuple[Weight, ...]:
     return (
         Weight(
             name="lr",
@@ -96,7 +109,5 @@ def _weights(plan: Plan, fit: FitSettings) -> tuple[Weight, ...]:
             log=True,
             most=100.0,
         ),
-        Weight(
-            name="dropout", low=0.0, high=0.5, default=plan.model.dropout, most=0.99
-        ),
+        Weight(name="dropout", low=0.0, high=0.5, default=model.dropout, most=0.99),
     )
