@@ -157,8 +157,10 @@ def main() -> None:
         for way in WAYS:
             one, two = measured(way, folder), measured(way, other)
             same = "yes" if one["digest"] == two["digest"] else "no"
-            print(f"| {way} | {one['wall']:.1f} | {one['cpu']:.1f} | "
-                  f"{one['peak_mb']:.0f} | {one['before_mb']:.0f} | {same} |")  # fmt: skip
+            print(
+                f"| {way} | {one['wall']:.1f} | {one['cpu']:.1f} | "
+                f"{one['peak_mb']:.0f} | {one['before_mb']:.0f} | {same} |"
+            )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--data", type=Path, required=True, help="A plate, case or acquisition CSV.")
+@click.option(
+    "--data", type=Path, required=True, help="A plate, case or acquisition CSV."
+)
 @click.option("--spec", default="", help="What is to normalize them; empty: no spec.")
 @click.option("--out", type=Path, default="work/check", help="Where reports go.")
 @click.option("--sample", default="200", help="Rows that are read, or all.")
