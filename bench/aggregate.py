@@ -157,10 +157,9 @@ def main() -> None:
         for way in WAYS:
             one, two = measured(way, folder), measured(way, other)
             same = "yes" if one["digest"] == two["digest"] else "no"
-            print(
-                f"| {way} | {one['wall']:.1f} | {one['cpu']:.1f} | "
-                f"{one['peak_mb']:.0f} | {one['before_mb']:.0f} | {same} |"
-            )
+            figures = [f"{one['wall']:.1f}", f"{one['cpu']:.1f}"]
+            figures += [f"{one[name]:.0f}" for name in ("peak_mb", "before_mb")]
+            print(f"| {way} | {' | '.join(figures)} | {same} |")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ GLOSSARY = {
     f"{MIN_WELLS} treated wells a plate, or for AUROC, SSMD and Z' "
     f"{SEPARATION_WELLS} controls a class) for the interval to be as wide as "
     "it should be.",
+    "like healthy": "Share of a treatment's wells inside the range in which 95% of "
+    "healthy wells are expected; the mean over plates.",
     "AUROC": "How often a diseased control scores above a healthy one; 0.5 is chance.",
     "SSMD, Z', robust Z'": "The distance of the controls in units of their spread. "
     "SSMD above 3 is strong, 2 to 3 moderate; Z' above 0.5 is an excellent assay, "

@@ -35,7 +35,8 @@ def over_plates(
     ]
     columns = (
         "model", "genotype", "treatment", "rescue", "low", "high", "interval",
-        "plates", "defined_plates", "concordance", "wells", "units", "robust_z",
+        "plates", "defined_plates", "concordance", "wells", "units",
+        "healthy_like", "robust_z",
         "hit_plates", "hit", "hit_reason", "reason",
     )  # fmt: skip
     frame = pd.DataFrame(rows, columns=columns)
@@ -69,6 +70,7 @@ def _treatment(group: pd.DataFrame, draws: list[NDArray[np.float64]]) -> dict[st
         "concordance": float((edge > 0).mean()) if len(defined) else float("nan"),
         "wells": int(defined["wells"].sum()),
         "units": int(defined["units"].sum()),
+        "healthy_like": float(group["healthy_like"].mean()),
         **judged(group),
         "reason": "; ".join(
             f"plate {row['plate']}: {row['reason']}"

@@ -130,22 +130,22 @@ def _treatments(one: Analysis) -> str:
             _percent(row["rescue"]),
             f"{_percent(row['low'])} to {_percent(row['high'])}" if interval else "-",
             str(row["wells"]), f"{row['defined_plates']} of {row['plates']}",
-            _number(row["robust_z"], 1),
+            _percent(row["healthy_like"]), _number(row["robust_z"], 1),
             _number(own.get("map"), 2) + (f" (q {own['q']:.2g})" if own else ""),
             _hit(row),
             mark(interval, "yellow") if interval and interval != NOMINAL
             else html.escape(interval or str(row["reason"])),
         ])  # fmt: skip
-    head = ["treatment", "rescue %", "95% interval", "wells", "plates", "robust z",
-            "mAP", "hit", "interval"]  # fmt: skip
+    head = ["treatment", "rescue %", "95% interval", "wells", "plates",
+            "like healthy %", "robust z", "mAP", "hit", "interval"]  # fmt: skip
     first, rest = rows[:_SHOWN], rows[_SHOWN:]
     more = (
         f"<details><summary>{len(rest)} more treatments</summary>"
-        f"{table(head, rest, numbers=6)}</details>"
+        f"{table(head, rest, numbers=7)}</details>"
         if rest
         else ""
     )
-    return table(head, first, numbers=6) + more if rows else "<p>None.</p>"
+    return table(head, first, numbers=7) + more if rows else "<p>None.</p>"
 
 
 def _hit(row: Mapping[Any, Any]) -> str:

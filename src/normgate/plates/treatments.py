@@ -16,6 +16,7 @@ import pandas as pd
 
 from normgate.errors import SettingsError
 from normgate.plates.aggregate import TREATED, Scores, roles, score
+from normgate.plates.beside import fieller, healthy_like
 from normgate.plates.bootstrap import Bootstrap, interval
 from normgate.plates.concordance import concordance
 from normgate.plates.control_intervals import control_intervals
@@ -161,7 +162,7 @@ def _with_hits(
 
 _PLATE_COLUMNS = (
     "model", "plate", "genotype", "treatment", "wells", "units", "score", "rescue",
-    "low", "high", "interval", "reason",
+    "low", "high", "interval", "fieller_low", "fieller_high", "healthy_like", "reason",
 )  # fmt: skip
 
 
@@ -170,6 +171,8 @@ def _on_plate(
 ) -> list[tuple[dict[str, Any], NDArray[np.float64]]]:
     """Each treatment of one plate, and its draws (none where undefined)."""
     wells = scores.wells
+    values = wells["score"].to_numpy(dtype=np.float64)
+    disease, healthy = values[chosen.disease], values[chosen.healthy]
     here = wells[(wells["plate"] == chosen.plate) & (wells["role"] == TREATED)]
     defined = bool(plate["rescue_defined"])
     means = (plate["mean_disease"], plate["mean_healthy"])
@@ -190,6 +193,9 @@ def _on_plate(
             "score": float(group["score"].mean()),
             "rescue": float("nan"),
             "interval": "",
+            "fieller_low": float("nan"),
+            "fieller_high": float("nan"),
+            "healthy_like": healthy_like(values[positions], healthy),
             "reason": plate["reason"],
         }
         draws = np.empty(0)
@@ -199,6 +205,8 @@ def _on_plate(
             with np.errstate(divide="ignore", invalid="ignore"):
                 draws = (drawn[0] - treated) / (drawn[0] - drawn[1])
             row["rescue"] = float(rescue(np.array(row["score"]), *means))
+            ends = fieller(values[positions], disease, healthy)
+            row["fieller_low"], row["fieller_high"] = ends
             trusted = chosen.enough and len(group) >= MIN_WELLS
             row["interval"] = NOMINAL if trusted else UNDER_COVERING
         row["low"], row["high"] = interval(draws)
