@@ -40,7 +40,9 @@ class Prepared:
         searched = {one.name for one in self.tunable.weights}
         values = {
             **self.training,
-            **{name: f"{v:.17g}" for name, v in settings.items() if name in searched},
+            **{
+                name: repr(float(v)) for name, v in settings.items() if name in searched
+            },
             "replicates": str(replicates),
         }
         passed = " ".join(f"-P {k}={shlex.quote(v)}" for k, v in values.items())

@@ -43,7 +43,8 @@ OPTIONS = {
     "seeds": "2",
     "heartbeat": "1",
     "folds": "3",
-    "epochs": "40",
+    "epochs": "30",
+    "batch_size": "8",
     "lr": "1e-3:1e-2",
 }
 
@@ -158,7 +159,7 @@ def test_the_parent_shows_the_whole_study(whole: Path) -> None:
     done = [row.slot for row in rows_of(study(whole)) if row.state == "complete"]
     assert sorted(point.step for point in history) == done
     assert data.params["space.lr"] == "0.001:0.01:log"
-    assert data.params["budget.epochs"] == "40"
+    assert data.params["budget.epochs"] == "30"
     assert data.metrics["trials.killed_and_retried"] == 1
     assert "Pareto front" in data.tags["mlflow.note.content"]
     stored = {item.path for item in client.list_artifacts(parent.info.run_id)}
@@ -181,7 +182,7 @@ def test_the_best_are_bundles_and_the_command_trains_them(whole: Path) -> None:
     report = (folder / "report.md").read_text()
     assert "mlflow run . -e train_rescue -P data=" in report
     assert f"-P lr={card.settings['fit']['lr']!r}" in report
-    assert "-P epochs=40" in report
+    assert "-P epochs=30" in report
     assert "| preset |" in report
 
 

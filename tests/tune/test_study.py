@@ -177,6 +177,27 @@ def test_a_trial_without_a_heartbeat_is_run_again_and_not_counted(
     assert len(made.tunable.trained) == 3
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_trial_that_died_before_its_first_heartbeat_is_run_again(
+    tmp_path: Path,
+) -> None:
+    """Optuna never calls it stale, and the study would wait for it for ever."""
+    made = setup(tmp_path, 2)
+    dead = made.study.ask()
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute(
+            "UPDATE trials SET datetime_start = '2020-01-01 00:00:00.000000' "
+            "WHERE trial_id = ?",
+            (dead._trial_id,),
+        )
+        database.commit()
+    resumed = setup(tmp_path, 2)
+    resumed.work()
+    rows = rows_of(resumed.study)
+    assert [row.state for row in rows] == ["complete"] * 2
+    assert [row.kills for row in rows] == [1, 0]
+
+
 def test_a_trial_beyond_the_slots_is_not_run(tmp_path: Path) -> None:
     """As two workers that saw the same last slot would make it."""
     made = setup(tmp_path, 1)

@@ -12,11 +12,14 @@ import logging
 import sqlite3
 import warnings
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages._heartbeat import BaseHeartbeat
+from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -27,7 +30,7 @@ from normgate.tune.slots import MOST_KILLS, SLOT, slots_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from optuna import Study
+    from optuna import Study, Trial
     from optuna.trial import FrozenTrial
     from sqlalchemy import Engine
 
@@ -37,6 +40,8 @@ _logger = logging.getLogger(__name__)
 PINS = "normgate.pins"
 FORKED = "normgate.forked_from"
 _SQLITE = "sqlite:///"
+SILENCE = timedelta(minutes=2)
+"""How long a trial may be without parameters before its process is taken for dead."""
 _WAIT_S = 60
 """How long a worker waits for another one's write."""
 GRACES = 3
@@ -146,6 +151,28 @@ def queue_again(study: Study, trial: FrozenTrial) -> None:
     trial.user_attrs = {SLOT: trial.user_attrs[SLOT]}
     with experimental():
         RetryHeartbeatStaleTrialCallback()(study, trial)
+
+
+def fail_dead(study: Study, now: datetime | None = None) -> None:
+    """Fail the trials whose process is gone, so that they are queued again.
+
+    Optuna knows those whose heartbeat has stopped. One whose process ended before its
+    first heartbeat would run for ever: it has no parameters either, for a worker gives
+    a sign of life before it asks for any.
+    """
+    with experimental():
+        optuna.storages.fail_stale_trials(study)
+    limit = (now or datetime.now()) - SILENCE
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if not trial.params and trial.datetime_start and trial.datetime_start < limit:
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def give_sign(study: Study, trial: Trial) -> None:
+    """Record a heartbeat at once; Optuna's own thread may be late on a busy machine."""
+    storage = study._storage
+    if isinstance(storage, BaseHeartbeat):
+        storage.record_heartbeat(trial._trial_id)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from normgate.errors import Interrupted, NormgateError, Pruned
 from normgate.tracker import NullTracker
 from normgate.tune import slots
 from normgate.tune.outcomes import kept
-from normgate.tune.storage import experimental, queue_again
+from normgate.tune.storage import fail_dead, give_sign, queue_again
 from normgate.tune.watch import TrialWatch
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ def work(
     """
     objective = _Objective(study, bench, recorder)
     while wanted():
-        with experimental():
-            optuna.storages.fail_stale_trials(study)
+        fail_dead(study)
         present = slots.slots_of(study.get_trials(deepcopy=False))
         _check_failures(present)
         if slots.settled(present):
@@ -142,6 +141,7 @@ class _Objective:
             raise
 
     def _values(self, trial: Trial) -> tuple[float, ...]:
+        give_sign(self._study, trial)
         present = self._study.get_trials(deepcopy=False)
         if not slots.stands(present[trial.number], present):
             trial.set_user_attr(slots.SURPLUS, True)
