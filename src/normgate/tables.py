@@ -82,6 +82,6 @@ def _sentence(errors: SchemaErrors, path: Path | str, kind: str, remedy: str) ->
     if rule == "column_in_dataframe":
         return f"{path} has no column {found!r}; {remedy}{more}"
     if rule == "column_in_schema":
-        return f"{path} has a column {found!r}, which no {kind} table has{more}"
+        return f"{path} has a column {found!r} that the {kind} table has not{more}"
     at = "" if pd.isna(first["index"]) else f" line {int(first['index']) + 2}"
     return f"{path}{at}: column {first['column']!r} is {found!r}, which {rule}{more}"

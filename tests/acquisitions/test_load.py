@@ -253,7 +253,9 @@ def test_a_table_must_keep_patients_and_slides_whole(tmp_path: Path) -> None:
         pytest.param({"image": ""}, "must not be empty", id="no-image"),
         pytest.param({"scale": "0"}, "scale is '0', expected a number", id="scale"),
         pytest.param({"pixel_um": "x"}, "pixel_um is 'x'", id="pixel"),
-        pytest.param({"more": "1"}, "column 'more', which no", id="stranger"),
+        pytest.param(
+            {"more": "1"}, "column 'more' that the acquisition table", id="stranger"
+        ),
         pytest.param({"acquisition": "twice"}, "stands twice", id="twice"),
     ],
 )

@@ -43,10 +43,8 @@ def explain(spec: Spec, found: Output, expected: Output) -> str:
             planes,
             seen,
             declared,
-            lambda c: (
-                _cause(spec, planes, seen[c], declared, c)
-                or _range_cause(planes[c], seen[c], declared[c])
-            ),
+            lambda c: _cause(spec, planes, seen[c], declared, c),
+            lambda c: _range_cause(planes[c], seen[c], declared[c]),
         )
     return _explain_geometry(spec, found, expected)
 

@@ -69,6 +69,7 @@ def intensities(
     found: NDArray[np.float32],
     expected: NDArray[np.float32],
     cause: Callable[[int], str],
+    otherwise: Callable[[int], str] = lambda _: "Check the steps and their constants",
 ) -> str:
     """Name the channel whose cause is plain, or else the one that is furthest off.
 
@@ -78,6 +79,7 @@ def intensities(
         found: What came out.
         expected: What should have.
         cause: What is wrong with a channel, in words; empty where that is not plain.
+        otherwise: What is said of the channel where no cause is plain.
     """
     wrong = wrong_channels(found, expected)
     order = sorted(wrong, key=lambda c: -largest(found[c], expected[c])[1])
@@ -89,7 +91,7 @@ def intensities(
         f"in channel {spec.channels[told].name} intensity {planes[told].flat[at]:g} "
         f"becomes {found[told].flat[at]:.6g}, expected {expected[told].flat[at]:.6g} "
         f"({describe_channel(spec.channels[told])}). "
-        f"{causes[told] or 'Check the steps and their constants'}"
+        f"{causes[told] or otherwise(told)}"
     )
 
 
@@ -98,14 +100,25 @@ def swapped_cause(
     found: NDArray[np.float32],
     expected: NDArray[np.float32],
     channel: int,
+    what: str = "image",
 ) -> str:
-    """Whether a channel's output is another's, or its own at other places."""
+    """Whether a channel's output is another's, or its own at other places.
+
+    Args:
+        spec: What is declared.
+        found: What came out.
+        expected: What should have.
+        channel: Which one.
+        what: What was loaded, in a word.
+    """
     for other, rival in enumerate(spec.channels):
         if other != channel and same(found[channel], expected[other]):
             return f"It carries {rival.name}: channels are swapped"
     one, two = (np.sort(array[channel], axis=None) for array in (found, expected))
     if same(one, two):
-        return "Every output is there at another place: the image is shifted or turned"
+        return (
+            f"Every output is there at another place: the {what} is shifted or turned"
+        )
     return ""
 
 

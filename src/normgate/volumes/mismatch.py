@@ -58,7 +58,7 @@ def _cause(
     channel: int,
 ) -> str:
     """The cause where it is plain, tried from the most telling on; else empty."""
-    swapped = swapped_cause(spec, found, expected, channel)
+    swapped = swapped_cause(spec, found, expected, channel, "volume")
     if swapped:
         return swapped
     if not normal_form(spec.channels[channel]).fixed:
