@@ -288,7 +288,7 @@ def test_a_familys_parameters_are_checked_too(
         pytest.param("fusion", {"alpha": "1:2"}, (), "it is the gauge", id="gauge"),
         pytest.param("fusion", {"betta": "1:2"}, (), "neither a weight", id="unknown"),
         pytest.param("fusion", {}, ("train_loss",), "shrink the weights", id="loss"),
-        pytest.param("plate", {"lr": "0:1"}, (), "logarithmic", id="log-of-zero"),
+        pytest.param("plate", {"lr": "0:1"}, (), "numbers from 1e-09", id="zero"),
     ],
 )
 def test_weights_and_objectives_are_checked_before_data_are_read(
