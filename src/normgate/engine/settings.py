@@ -63,3 +63,23 @@ class FitSettings:
 def _whole(name: str, value: int, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:
         raise SettingsError(f"{name} is {value!r}, expected a number {low} to {high}")
+
+
+def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is not known.
+
+    Raises:
+        SettingsError: With the parameter, its value and what is expected.
+    """
+    if value not in known:
+        raise SettingsError(f"{name} is {value!r}, expected {', '.join(known)}")
+
+
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a value outside its range, NaN too.
+
+    Raises:
+        SettingsError: With the parameter, its value and what is expected.
+    """
+    if not low <= value <= high:
+        raise SettingsError(f"{name} is {value}, expected {low:g} to {high:g}")

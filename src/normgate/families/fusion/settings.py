@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from normgate.engine.settings import between, one_of
 from normgate.errors import SettingsError
 
 Size = Literal["demo", "small", "full"]
@@ -175,26 +176,6 @@ class Preset:
     def model_name(self) -> str:
         """The registered model."""
         return f"fusion-{self.name}"
-
-
-def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Refuse a word that is not known.
-
-    Raises:
-        SettingsError: With the parameter, its value and what is expected.
-    """
-    if value not in known:
-        raise SettingsError(f"{name} is {value!r}, expected {', '.join(known)}")
-
-
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Refuse a value outside its range, NaN too.
-
-    Raises:
-        SettingsError: With the parameter, its value and what is expected.
-    """
-    if not low <= value <= high:
-        raise SettingsError(f"{name} is {value}, expected {low:g} to {high:g}")
 
 
 PRESETS: dict[str, Preset] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from normgate.engine.settings import between, one_of
 from normgate.errors import SettingsError
 
 Arch = Literal["node_mlp", "cls_transformer", "d4", "cell_graph", "set_legacy"]
@@ -113,7 +114,9 @@ class ImcSettings:
     """A network and what it minimizes, seen together."""
 
     model: ModelSettings
+    """The network."""
     loss: LossSettings
+    """What it minimizes."""
 
     def __post_init__(self) -> None:
         """Refuse a weight that would weigh nothing.
@@ -131,23 +134,3 @@ class ImcSettings:
                 f"gradient is {self.loss.gradient:g}, but a cell graph has no grid "
                 "whose neighbours differ; set gradient to 0"
             )
-
-
-def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Refuse a word that is not known.
-
-    Raises:
-        SettingsError: With the parameter, its value and what is expected.
-    """
-    if value not in known:
-        raise SettingsError(f"{name} is {value!r}, expected {', '.join(known)}")
-
-
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Refuse a value outside its range, NaN too.
-
-    Raises:
-        SettingsError: With the parameter, its value and what is expected.
-    """
-    if not low <= value <= high:
-        raise SettingsError(f"{name} is {value}, expected {low:g} to {high:g}")

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from normgate.engine.settings import between
 from normgate.errors import SettingsError
 
 Question = Literal["genotype", "treatment"]
@@ -113,13 +114,3 @@ PRESETS: dict[str, Preset] = {
         per_timepoint=False,
     ),
 }
-
-
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Refuse a value outside its range, NaN too.
-
-    Raises:
-        SettingsError: With the parameter, its value and what is expected.
-    """
-    if not low <= value <= high:
-        raise SettingsError(f"{name} is {value}, expected {low:g} to {high:g}")
