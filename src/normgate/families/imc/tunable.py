@@ -68,7 +68,7 @@ def tunable_of(
         fit: How every trial is fitted.
         bundled: Writes a bundle of members.
     """
-    terms = terms_of(plan.settings, probed=bool(plan.units.labels))
+    terms = terms_of(plan.settings, probed="density" in plan.units.labels)
     names = [one.name for one in terms.weights]
 
     def chosen(settings: Mapping[str, float]) -> Plan:
