@@ -285,7 +285,7 @@ card(
 card("20,000 vitals", "many-vitals", vitals=[{}] * 20_000)
 card("Fewer members on the card than weights", "fewer-members", members=[{}])
 card("A number in the place of the members", "members-number", members=5)
-card("A family that this server does not know", "family", family="fusion")
+card("A family that this server does not know", "family", family="unheard")
 card("A geometry whose probe would take 30 GB", "geometry-huge", geometry={
     **GEOMETRY.to_json(), "size": 16384, "window": 16384
 })  # fmt: skip

@@ -66,9 +66,9 @@ def test_refused_input_is_one_sentence_and_exit_code_2(
 def test_without_the_readers_the_command_says_what_to_install(
     demo: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("normgate.check")]:
+    readers = tuple(f"normgate.{name}" for name in ("check", "plates", "acquisitions"))
+    for name in [name for name in sys.modules if name.startswith(readers)]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "normgate.plates.read", raising=False)
     monkeypatch.setitem(sys.modules, "tifffile", None)
     result = run(*words, str(demo))
     assert result.exit_code == 2

@@ -17,6 +17,8 @@ import yaml
 from mlflow import MlflowClient
 from tests.tracking.conftest import clean_environment
 
+from normgate.acquisitions.demo import DemoSettings as StackSettings
+from normgate.acquisitions.demo import write_demo as write_stacks
 from normgate.contract import contract_for, read_spec, to_json, write_atomic
 from normgate.plates.demo import DemoSettings, write_demo
 from normgate.volumes.demo import DemoSettings as HeadSettings
@@ -55,6 +57,13 @@ STEPS: dict[str, dict[str, str]] = {
     "train_wt": SIX_CHANNELS,
     "train_binary": SIX_CHANNELS,
     "train_fusion": {**TINY, **HEADS},
+    "train_imc": {
+        **TINY,
+        "data": "stacks/acquisitions.csv",
+        "statistics": "measure",
+        "latent": "4",
+        "finish": "train",
+    },
     "tune": {
         "data": "demo/plates.csv",
         "trials": "2",
@@ -66,6 +75,7 @@ STEPS: dict[str, dict[str, str]] = {
     "promote": {"model": "rescue-0ms", "contract": "lenient.json"},
     "deploy": {"models": "rescue-0ms", "data": "demo/plates.csv"},
     "aggregate": {"predictions": "work/predictions"},
+    "replay": {"size": "reduced", "seeds": "0", "arms": "best"},
 }
 """What each entry is run with, in an order in which each finds what it needs."""
 SECONDS = 900
@@ -116,6 +126,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copied(tmp_path_factory.mktemp("project"))
     write_demo(folder / "demo", DemoSettings(plates=1, rows=6))
     write_heads(folder / "heads", HeadSettings(cases=6, shape_zyx=(1, 16, 16)))
+    stacks = StackSettings(patients=4, per_slide=8, channels=6)
+    write_stacks(folder / "stacks", stacks)
     spec = read_spec(ROOT / "contracts" / "specs" / "plate_3ch.json")
     contract = contract_for(spec, name="lenient")
     contract = contract.model_copy(update={"forbid_red_vitals": False})
