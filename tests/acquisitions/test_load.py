@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.acquisitions.studies import REAL, REAL_MARKERS, real, simulated
 
-from normgate.acquisitions import graph, write
+from normgate.acquisitions import graph, table, write
 from normgate.acquisitions.cells import cells_of
 from normgate.acquisitions.demo import DemoSettings, read_truth, write_demo
 from normgate.acquisitions.geometry import (
@@ -266,3 +266,17 @@ def test_a_wrong_table_is_refused_in_a_sentence(
     table = read_acquisition_csv(tmp_path / "demo" / "acquisitions.csv")
     with pytest.raises(DataError, match=said):
         check(table.assign(**change))
+
+
+def test_a_slides_file_is_hashed_once_for_all_its_acquisitions(tmp_path: Path) -> None:
+    rows = simulated(tmp_path / "demo", per_slide=5)
+    table._hashed.cache_clear()
+    before = [row.input_digest() for row in rows]
+    files = {row.image.path for row in rows}
+    assert len(set(before)) == len(rows)
+    assert table._hashed.cache_info().misses == len(files) < len(rows)
+    path = rows[0].image.path
+    path.write_bytes(path.read_bytes() + b"more")
+    after = [row.input_digest() for row in rows]
+    changed = [one != other for one, other in zip(before, after, strict=True)]
+    assert changed == [row.image.path == path for row in rows]

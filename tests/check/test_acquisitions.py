@@ -151,3 +151,35 @@ def test_the_real_study_is_checked_whole(tmp_path: Path, real_data: Path) -> Non
     assert (
         named(found, "norm.scale_ratio").value < named(found, "data.scale_ratio").value
     )
+
+
+def test_all_channels_are_diagnosed_before_and_after(
+    tmp_path: Path, spec: Spec
+) -> None:
+    found = checked(tmp_path / "demo", spec, dead_channel=True, sparse_channel=True)
+    told = found.diagnosis
+    assert told is not None
+    assert [one.name for one in told.channels] == list(NAMES)
+    assert (told.marked("dead"), told.marked("sparse")) == (("E0001",), ("E0002",))
+    before, after = told.ratios
+    assert before == pytest.approx(named(found, "data.scale_ratio").value)
+    assert after < before
+    alive = told.channels[2:]
+    assert all(one.std == pytest.approx(1, abs=0.5) for one in alive)
+    assert sum(len(order.acquisitions) for order in told.orders) == 24
+    for order in told.orders:
+        assert [order.names[at] for at in told.place(order)] == list(NAMES)
+    report = write_report(found, tmp_path / "report")
+    assert [path.name for path in report.diagnosis] == ["diagnose.png", "diagnose.txt"]
+    text = report.diagnosis[1].read_text()
+    assert "Dead channels: E0001.\nSparse channels: E0002." in text
+    assert [line.split()[0] for line in text.splitlines()[-6:]] == list(NAMES)
+    assert report.page.read_text().count("<img ") == 2
+
+
+def test_without_a_spec_there_is_nothing_after(tmp_path: Path) -> None:
+    told = checked(tmp_path / "demo", None).diagnosis
+    assert told is not None
+    assert not told.after
+    assert len(told.ratios) == 1
+    assert {one.std for one in told.channels} == {None}

@@ -137,7 +137,7 @@ def _panels(facts: Facts, number: int) -> Finding:
     faults = facts.faults
     said = (
         f"All channels are bound by name in {number} acquisitions; files list them in "
-        f"{facts.orders} different order(s)."
+        f"{len(facts.orders)} different order(s)."
     )
     if faults:
         said = f"{len(faults)} of {number} acquisitions: {faults[0][1]}."

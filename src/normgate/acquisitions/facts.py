@@ -73,8 +73,8 @@ class Facts:
     """Share of raw values that are 0."""
     beyond_c2: NDArray[np.float64]
     """Share of raw values below and above the clip."""
-    orders: int
-    """In how many orders files list these channels."""
+    orders: dict[tuple[str, ...], tuple[str, ...]]
+    """Each order in which files list these channels, and the acquisitions of it."""
     faults: tuple[tuple[str, str], ...]
     """Acquisitions that can't be used as they are, and why."""
     repeated: tuple[tuple[str, ...], ...]
@@ -88,7 +88,7 @@ class Facts:
 class _Seen:
     acquisitions: list[Acquisition] = field(default_factory=list)
     rows: list[dict[str, NDArray[np.float64]]] = field(default_factory=list)
-    orders: set[tuple[str, ...]] = field(default_factory=set)
+    orders: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
     digests: dict[str, list[str]] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
@@ -143,7 +143,7 @@ def collect(
         after=_moments("after", columns),
         zero_ac=columns["zero"],
         beyond_c2=beyond,
-        orders=len(seen.orders),
+        orders={names: tuple(own) for names, own in seen.orders.items()},
         faults=tuple(seen.faults),
         repeated=tuple(tuple(own) for own in seen.digests.values() if len(own) > 1),
         histograms=histograms,
@@ -176,7 +176,7 @@ def _look(
     wanted = set(loader.spec.names)
     order = tuple(n for one in stack.markers or () for n in sorted(one.names & wanted))
     digest = hashlib.sha256(f"{raw_cyx.shape}".encode() + raw_cyx.tobytes())
-    seen.orders.add(order)
+    seen.orders.setdefault(order, []).append(acquisition.acquisition)
     seen.digests.setdefault(digest.hexdigest(), []).append(acquisition.acquisition)
     seen.acquisitions.append(acquisition)
     seen.rows.append(row)

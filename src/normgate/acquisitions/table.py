@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pandera.pandas import Check, Column, DataFrameSchema
@@ -84,7 +85,7 @@ class Acquisition:
         for path in (self.image.path, self.panel, self.mask):
             for file in _files(path):
                 try:
-                    own = hashlib.sha256(file.read_bytes()).hexdigest()
+                    own = _file_digest(file)
                 except OSError as error:
                     msg = f"{file} can't be read ({error.strerror}); restore the file"
                     raise CorruptImage(msg) from error
@@ -202,6 +203,26 @@ def _files(path: Path | None) -> Iterator[Path]:
         yield from sorted(file for file in path.rglob("*") if file.is_file())
     elif path is not None:
         yield path
+
+
+def _file_digest(file: Path) -> str:
+    """SHA-256 of a file, hashed anew only where its size or time of change differs.
+
+    All acquisitions of a slide may share one file.
+
+    Raises:
+        OSError: It is missing or the disk fails.
+    """
+    status = file.stat()
+    return _hashed(file, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _hashed(file: Path, size: int, changed_ns: int, inode: int) -> str:
+    """SHA-256 of a file; the other parameters tell one state of it from another."""
+    del size, changed_ns, inode
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _path(folder: Path, name: str) -> Path | None:

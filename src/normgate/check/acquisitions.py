@@ -9,6 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from normgate.acquisitions.audit import raw_findings, spec_findings
+from normgate.acquisitions.diagnosis import diagnosis
 from normgate.acquisitions.facts import collect
 from normgate.acquisitions.geometry import GridGeometry
 from normgate.acquisitions.load import Loader
@@ -67,6 +68,7 @@ def check_acquisitions(
         findings=ranked(found),
         channels=tuple(_views(facts, spec)),
         quarantined=facts.quarantined,
+        diagnosis=diagnosis(facts, after=spec is not None),
     )
 
 

@@ -13,6 +13,7 @@ from normgate.gate.vitals import LEVELS, worst
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from normgate.acquisitions.diagnosis import Diagnosis
     from normgate.gate import Finding, Level
     from normgate.transform.view import ChannelView
 
@@ -39,6 +40,8 @@ class Checked:
     channels: tuple[ChannelView, ...] = ()
     quarantined: tuple[str, ...] = ()
     """Why each file or case could not be read."""
+    diagnosis: Diagnosis | None = None
+    """Every channel before and after, of acquisitions."""
 
     @property
     def level(self) -> Level:
@@ -82,6 +85,7 @@ class Checked:
             "counts": dict(self.counts),
             "findings": [_finite(one.record()) for one in self.findings],
             "quarantined": list(self.quarantined),
+            "diagnosis": None if self.diagnosis is None else self.diagnosis.record(),
         }
 
 

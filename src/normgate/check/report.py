@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from normgate.check.diagnosis_figure import draw_diagnosis
 from normgate.contract import write_atomic
 from normgate.page import document, mark, picture, table
 from normgate.transform.view import draw_views
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from normgate.acquisitions.diagnosis import ChannelDiagnosis, Diagnosis
     from normgate.check.checked import Checked
     from normgate.gate import Finding
 
 MOST_METRICS = 200
 JSON_NAME, HTML_NAME, FIGURE_NAME = "check.json", "check.html", "check.png"
+DIAGNOSIS_FIGURE, DIAGNOSIS_TEXT = "diagnose.png", "diagnose.txt"
+_CHANNEL_HEAD = ("channel", "raw mean", "raw std", "zeros", "mean", "std", "")
 _HEAD = ("finding", "found", "threshold", "basis", "what it says")
 
 
@@ -34,24 +38,39 @@ class Written:
     page: Path
     record: Path
     figure: Path
+    diagnosis: tuple[Path, ...] = ()
+    """Its figure and its text, of acquisitions."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All of them."""
-        return self.page, self.record, self.figure
+        return self.page, self.record, self.figure, *self.diagnosis
 
 
 def write_report(checked: Checked, out: Path) -> Written:
     """Write the page, the record and the figure of a check to a folder."""
-    written = Written(
-        page=out / HTML_NAME, record=out / JSON_NAME, figure=out / FIGURE_NAME
-    )
     out.mkdir(parents=True, exist_ok=True)
+    written = Written(
+        page=out / HTML_NAME,
+        record=out / JSON_NAME,
+        figure=out / FIGURE_NAME,
+        diagnosis=_write_diagnosis(checked.diagnosis, out),
+    )
     draw_views(checked.channels, written.figure)
     record = json.dumps(checked.record(), indent=2, allow_nan=False)
     write_atomic(written.record, (record + "\n").encode())
-    write_atomic(written.page, page(checked, written.figure.read_bytes()).encode())
+    figures = [path.read_bytes() for path in (written.figure, *written.diagnosis[:1])]
+    write_atomic(written.page, page(checked, *figures).encode())
     return written
+
+
+def _write_diagnosis(found: Diagnosis | None, out: Path) -> tuple[Path, ...]:
+    if found is None:
+        return ()
+    figure, text = out / DIAGNOSIS_FIGURE, out / DIAGNOSIS_TEXT
+    draw_diagnosis(found, figure)
+    write_atomic(text, found.text().encode())
+    return figure, text
 
 
 def text_table(checked: Checked) -> str:
@@ -61,15 +80,18 @@ def text_table(checked: Checked) -> str:
         if one.level != "green":
             lines.append(f"  {one.level:<6} {one.name}: {one.sentence} {one.mend}")
     lines += [f"  not read: {why}" for why in checked.quarantined]
+    if checked.diagnosis is not None:
+        lines += [f"  {sentence}" for sentence in checked.diagnosis.sentences()]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def page(checked: Checked, png: bytes) -> str:
+def page(checked: Checked, png: bytes, diagnosis_png: bytes = b"") -> str:
     """The report as HTML without any outside address.
 
     Args:
         checked: What was found.
         png: The figure.
+        diagnosis_png: The figure of every channel, where there is a diagnosis.
     """
     shown = [one for one in checked.findings if one.level != "green"]
     calm = [one for one in checked.findings if one.level == "green"]
@@ -79,13 +101,50 @@ def page(checked: Checked, png: bytes) -> str:
             f"<h1>Check: {mark(checked.level, checked.level)}</h1>",
             f"<p class='said'>{html.escape(checked.headline)}</p>",
             _table(shown) if shown else "<p>Nothing to look at.</p>",
+            _diagnosis(checked.diagnosis, diagnosis_png),
             "<h2>Intensities before and after</h2>",
+            _first_channels(checked),
             picture(png, "Histograms of each channel before and after the spec"),
             _list("Could not be read", checked.quarantined),
             f"<details><summary>{len(calm)} green findings</summary>{_table(calm)}"
             "</details>",
         ],
     )
+
+
+def _diagnosis(found: Diagnosis | None, png: bytes) -> str:
+    """Every channel, as sentences, a figure and a table."""
+    if found is None:
+        return ""
+    says = "Mean and std of every channel before and after the spec, and panel orders"
+    rows = map(_channel_row, found.channels)
+    return (
+        _list("All channels before and after", found.sentences())
+        + picture(png, says)
+        + f"<details><summary>{len(found.channels)} channels in numbers</summary>"
+        + table(_CHANNEL_HEAD, rows, numbers=5)
+        + "</details>"
+    )
+
+
+def _channel_row(one: ChannelDiagnosis) -> tuple[str, ...]:
+    after = ("" if x is None else f"{x:.3f}" for x in (one.mean, one.std))
+    return (
+        f"<code>{html.escape(one.name)}</code>",
+        f"{one.raw_mean:.4g}",
+        f"{one.raw_std:.4g}",
+        f"{one.zero:.2%}",
+        *after,
+        mark(one.mark, "red" if one.mark == "dead" else "yellow") if one.mark else "",
+    )
+
+
+def _first_channels(checked: Checked) -> str:
+    """A histogram costs more than a mean, so of many channels the first have one."""
+    total = 0 if checked.diagnosis is None else len(checked.diagnosis.channels)
+    if total <= len(checked.channels):
+        return ""
+    return f"<p>The first {len(checked.channels)} of {total} channels.</p>"
 
 
 def _table(findings: Iterable[Finding]) -> str:
