@@ -13,10 +13,7 @@ again. Channels are bound by marker, so a panel in another order gives the same 
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import logging
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -31,17 +28,15 @@ from normgate.acquisitions.load import Loader
 from normgate.acquisitions.table import Acquisition, acquisitions, read_acquisition_csv
 from normgate.contract.files import write_atomic
 from normgate.deploy.agreement import check_names
-from normgate.deploy.case_report import refuse_ruin, write_case_quarantine
-from normgate.deploy.job import file_sha256, locked, open_job
+from normgate.deploy.folders import Kind, Ready, see_to_all, write_files
+from normgate.deploy.job import locked
 from normgate.deploy.prepare import applied_by, check_applied, opened
 from normgate.engine.device import resolve_device
-from normgate.errors import DataError
 from normgate.families.imc.assemble import FAMILY
 from normgate.families.imc.bundled import ImcBundles, geometry_of
-from normgate.plates.progress import LoggedProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -49,30 +44,10 @@ if TYPE_CHECKING:
     from normgate.acquisitions.geometry import Box
     from normgate.deploy.models import Promoted
     from normgate.deploy.settings import DeploySettings
-    from normgate.engine.bundle import Bundle
 
-logger = logging.getLogger(__name__)
 FORMAT = "normgate.latents/1"
-STAMP, LATENTS, IMAGES = "acquisition.json", "latents.csv", "reconstruction.h5"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImcModel:
-    """One verified model, ready to encode."""
-
-    promoted: Promoted
-    bundle: Bundle
-    loader: Loader
-
-    @property
-    def stamps(self) -> dict[str, str]:
-        """What made a latent."""
-        return {
-            "model": self.promoted.name,
-            "version": self.promoted.version,
-            "spec_digest": self.bundle.card.spec_digest,
-            "manifest_digest": self.bundle.manifest_digest,
-        }
+LATENTS, IMAGES = "latents.csv", "reconstruction.h5"
+KIND = Kind(done="encoded", rows="acquisitions", stamp="acquisition.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +85,7 @@ class AcquisitionReport:
 
 def prepare_acquisitions(
     promoted: Sequence[Promoted], data: Path, device: str
-) -> tuple[list[ImcModel], tuple[Acquisition, ...]]:
+) -> tuple[list[Ready[Loader]], tuple[Acquisition, ...]]:
     """Read the acquisition CSV, verify every model; see `prepare.prepare`.
 
     Raises:
@@ -130,12 +105,14 @@ def prepare_acquisitions(
         bundle = opened(one, FAMILY, ImcBundles(), where)
         loader = Loader(bundle.spec, geometry_of(bundle.card))
         check_applied(one, bundle, applied_by(one.name, partial(verify, loader, like)))
-        models.append(ImcModel(promoted=one, bundle=bundle, loader=loader))
+        models.append(Ready(promoted=one, bundle=bundle, loader=loader))
     return models, rows
 
 
 def deploy_acquisitions(
-    models: Sequence[ImcModel], rows: Sequence[Acquisition], settings: DeploySettings
+    models: Sequence[Ready[Loader]],
+    rows: Sequence[Acquisition],
+    settings: DeploySettings,
 ) -> AcquisitionReport:
     """Encode every acquisition with every model, resuming what an earlier run left.
 
@@ -144,62 +121,38 @@ def deploy_acquisitions(
         DigestMismatch: The folder holds another deployment.
         SettingsError: Another process deploys into the folder.
     """
-    began, progress = time.monotonic(), LoggedProgress("encoded", "acquisitions")
-    resumed = made = 0
-    bad: dict[str, str] = {}
+    began = time.monotonic()
+    named = {row.acquisition: row for row in rows}
     with locked(settings.out):
-        if open_job(settings.out, _pins(models, rows, settings)):
-            logger.info("resuming the deployment in %s", settings.out)
-        for done, row in enumerate(rows, start=1):
-            try:
-                before, now = _one(models, row, settings.out)
-            except DataError as error:
-                logger.warning("quarantined: %s", error)
-                bad[row.acquisition] = str(error)
-                write_case_quarantine(settings.out, bad)
-                refuse_ruin(bad, len(rows), settings)
-            else:
-                resumed, made = resumed + before, made + now
-            progress(done, len(rows))
-        write_case_quarantine(settings.out, bad)
+        encode = partial(_encode, settings.out)
+        tally = see_to_all(models, named, settings, KIND, encode)
         for model in models:
-            _join(settings.out / model.promoted.name, rows, bad)
+            _join(settings.out / model.promoted.name, rows, tally.bad)
     return AcquisitionReport(
         acquisitions=len(rows),
-        resumed=resumed,
-        encoded=made,
-        quarantined=len(bad),
+        resumed=tally.resumed,
+        encoded=tally.made,
+        quarantined=len(tally.bad),
         seconds=time.monotonic() - began,
     )
 
 
-def _pins(
-    models: Sequence[ImcModel], rows: Sequence[Acquisition], settings: DeploySettings
-) -> dict[str, Any]:
-    return {
-        "data": {"sha256": file_sha256(settings.data), "acquisitions": len(rows)},
-        "models": {model.promoted.name: model.stamps for model in models},
-        "settings": {"device": resolve_device(settings.device).type},
-    }
-
-
-def _one(models: Sequence[ImcModel], row: Acquisition, out: Path) -> tuple[int, int]:
-    """Encode with every model; how many were there before, and how many made.
+def _encode(
+    out: Path, models: Sequence[Ready[Loader]], row: Acquisition, input_digest: str
+) -> None:
+    """Encode an acquisition with every model.
 
     Raises:
         DataError: A file can't be read or used.
     """
-    digest = row.input_digest()
-    todo = [model for model in models if not _finished(model, row, out, digest)]
-    for model in todo:
+    for model in models:
         loaded = model.loader.load(row)
         raw = np.stack([plane.astype(np.float32) for plane in loaded.planes])
         found = model.bundle.ensemble.predict(raw[None])
         units = model.loader.grids(loaded.image_cyx).boxes
-        stamps = {**model.stamps, "input_digest": digest}
+        stamps = {**model.stamps, "input_digest": input_digest}
         folder = out / model.promoted.name / row.acquisition
         _write(folder, row, units, found, model.bundle.spec.names, stamps)
-    return len(models) - len(todo), len(todo)
 
 
 def _write(
@@ -214,9 +167,6 @@ def _write(
         LATENTS: _latents(row, units, found["latent"], stamps),
         IMAGES: _images(found["reconstruction"], channels, stamps),
     }
-    for name, data in files.items():
-        write_atomic(folder / name, data)
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     record = {
         "format": FORMAT,
         **stamps,
@@ -224,10 +174,8 @@ def _write(
         "slide": row.slide,
         "patient": row.patient,
         "units": len(units),
-        "sha256": digests,
     }
-    text = json.dumps(record, indent=2, sort_keys=True) + "\n"
-    write_atomic(folder / STAMP, text.encode())
+    write_files(folder, files, KIND.stamp, record)
 
 
 def _latents(
@@ -272,17 +220,7 @@ def _images(
     return data.getvalue()
 
 
-def _finished(model: ImcModel, row: Acquisition, out: Path, digest: str) -> bool:
-    path = out / model.promoted.name / row.acquisition / STAMP
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    expected = {**model.stamps, "input_digest": digest}
-    return all(found.get(key) == value for key, value in expected.items())
-
-
-def _join(folder: Path, rows: Sequence[Acquisition], bad: dict[str, str]) -> None:
+def _join(folder: Path, rows: Sequence[Acquisition], bad: Mapping[str, str]) -> None:
     """All latents of a model in one file, in the table's order."""
     text = bytearray()
     for row in rows:

@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from normgate.contract import Spec
     from normgate.families.fusion.arms import Arm, CtNormalization
     from normgate.families.fusion.data import FusionUnits
-    from normgate.incidents.claims import Claim
-    from normgate.incidents.port import Column, Place, Size
+    from normgate.incidents.port import Place, Size
     from normgate.incidents.table import Table
     from normgate.tracker import Scalar, Tracker
     from normgate.volumes.cases import Case
@@ -73,26 +72,14 @@ class Fusion:
 
     name = "fusion"
     family = "fusion"
+    arms: Mapping[str, str] = {arm.name: arm.about for arm in ARMS.values()}
+    columns = COLUMNS
+    claims = CLAIMS
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._amount = _AMOUNT[place.size]
         self._spec = cache(self._made)
-
-    @property
-    def arms(self) -> Mapping[str, str]:
-        """Each arm and what it is about."""
-        return {arm.name: arm.about for arm in ARMS.values()}
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        """The figures to show."""
-        return COLUMNS
-
-    @property
-    def claims(self) -> Sequence[Claim]:
-        """What is judged."""
-        return CLAIMS
 
     def identity(self, arm: str, seed: int) -> Mapping[str, Scalar]:
         """Settings of heads, normalization, network, loss and fit."""

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from normgate.incidents.claims import Claim
-    from normgate.incidents.port import Column, Place, Size
+    from normgate.incidents.port import Place, Size
     from normgate.incidents.table import Table
     from normgate.tracker import Scalar, Tracker
 
@@ -54,26 +53,14 @@ class Imc:
 
     name = "imc"
     family = "imc"
+    arms: Mapping[str, str] = {arm.name: arm.about for arm in ARMS.values()}
+    columns = COLUMNS
+    claims = CLAIMS
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._amount = _AMOUNT[place.size]
         self._drawn = cache(self._simulated)
-
-    @property
-    def arms(self) -> Mapping[str, str]:
-        """Each arm and what it is about."""
-        return {arm.name: arm.about for arm in ARMS.values()}
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        """The figures to show."""
-        return COLUMNS
-
-    @property
-    def claims(self) -> Sequence[Claim]:
-        """What is judged."""
-        return CLAIMS
 
     def identity(self, arm: str, seed: int) -> Mapping[str, Scalar]:
         """Settings of units, normalization, network, loss and fit."""
