@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING
 
 from _imc_options import NAME
 from _options import CONTRACTS
-from _training import job_name, promoted
+from _training import deployed, job_name, promoted
 
-from mlflow_normgate.deployment import log_deployment, log_inputs, resolve_all
+from mlflow_normgate.deployment import resolve_all
 from mlflow_normgate.registry import CHAMPION
-from mlflow_normgate.runs import child_run
 from normgate.deploy import DeploySettings
 from normgate.deploy.acquisitions import deploy_acquisitions, prepare_acquisitions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from _imc_options import Request
     from _training import Trained
 
+    from mlflow_normgate.registry import Promoted
     from mlflow_normgate.runs import Run
+    from normgate.deploy.acquisitions import AcquisitionReport
 
 
 def finish(parent: Run, request: Request, data: Path, model: Trained) -> list[str]:
@@ -40,10 +42,9 @@ def finish(parent: Run, request: Request, data: Path, model: Trained) -> list[st
     models = resolve_all([f"{model.name}@{CHAMPION}"])
     folder = request.out / "latents" / job_name(models, data)
     settings = DeploySettings(data=data, out=folder, device=request.fit.device)
-    with child_run(parent, "deploy", folder.name) as child:
-        ready, rows = prepare_acquisitions(models, data, settings.device)
-        report = deploy_acquisitions(ready, rows, settings)
-        if not child.finished:
-            log_inputs(child, models, data)
-            log_deployment(child, folder, report.metrics(), report.sentence())
-    return [*lines, f"{report.sentence()} ({folder})"]
+    return [*lines, deployed(parent, models, settings, _deploy)]
+
+
+def _deploy(models: Sequence[Promoted], settings: DeploySettings) -> AcquisitionReport:
+    ready, rows = prepare_acquisitions(models, settings.data, settings.device)
+    return deploy_acquisitions(ready, rows, settings)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from _options import CONTRACTS
-from _training import job_name, promoted
+from _training import deployed, job_name, promoted
 
-from mlflow_normgate.deployment import log_deployment, log_inputs, resolve_all
+from mlflow_normgate.deployment import resolve_all
 from mlflow_normgate.registry import CHAMPION
 from mlflow_normgate.runs import child_run
 from normgate.deploy import DeploySettings, deploy, prepare
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from mlflow_normgate.registry import Promoted
     from mlflow_normgate.runs import Run
+    from normgate.deploy import Report
 
 
 def finish(
@@ -45,25 +46,14 @@ def finish(
     lines = promoted(models, contract, request.preset.name)
     models_in_use = resolve_all([f"{model.name}@{CHAMPION}" for model in models])
     folder = request.out / "predictions" / job_name(models_in_use, data)
-    lines.append(_deploy(parent, request, data, models_in_use, folder))
+    settings = DeploySettings(data=data, out=folder, device=request.fit.device)
+    lines.append(deployed(parent, models_in_use, settings, _deploy))
     return lines + _aggregate(parent, folder, request.out / "results" / folder.name)
 
 
-def _deploy(
-    parent: Run,
-    request: Request,
-    data: Path,
-    models: Sequence[Promoted],
-    folder: Path,
-) -> str:
-    settings = DeploySettings(data=data, out=folder, device=request.fit.device)
-    with child_run(parent, "deploy", folder.name) as child:
-        ready, places = prepare(models, data, settings.device)
-        report = deploy(ready, places, settings)
-        if not child.finished:
-            log_inputs(child, models, data)
-            log_deployment(child, folder, report.metrics(), report.sentence())
-    return f"{report.sentence()} ({folder})"
+def _deploy(models: Sequence[Promoted], settings: DeploySettings) -> Report:
+    ready, places = prepare(models, settings.data, settings.device)
+    return deploy(ready, places, settings)
 
 
 def _aggregate(parent: Run, predictions: Path, out: Path) -> list[str]:

@@ -17,6 +17,7 @@ from _training_record import begin, end, normalization, tags_of
 
 from mlflow_normgate.bundles import log_bundle
 from mlflow_normgate.datasets import file_digest
+from mlflow_normgate.deployment import log_deployment, log_inputs
 from mlflow_normgate.registry import CHAMPION, bind_contract, bound_contract, promote
 from mlflow_normgate.runs import child_run
 from normgate.contract import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mlflow_normgate.registry import Promoted
     from mlflow_normgate.runs import Run
     from normgate.contract import Provenance, Spec
+    from normgate.deploy import DeploySettings
     from normgate.engine.card import Card
     from normgate.engine.member import Member, Replicate
     from normgate.engine.settings import FitSettings
@@ -84,6 +86,16 @@ class Account(Protocol):
 
     def line(self, member: Member) -> str:
         """The same in a line of the log."""
+
+
+class Report(Protocol):
+    """What a deployment did."""
+
+    def metrics(self) -> Mapping[str, float]:
+        """The numbers as a tracker takes them."""
+
+    def sentence(self) -> str:
+        """The whole in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +210,21 @@ def promoted(models: Sequence[Trained], contract: Path, preset: str) -> list[str
         lines.append(f"{model.name} version {model.version}: promoted to {CHAMPION}")
         _logger.info("%s", lines[-1])
     return lines
+
+
+def deployed(
+    parent: Run,
+    models: Sequence[Promoted],
+    settings: DeploySettings,
+    deploy: Callable[[Sequence[Promoted], DeploySettings], Report],
+) -> str:
+    """Deploy promoted models in a child run; what was done, in a sentence."""
+    with child_run(parent, "deploy", settings.out.name) as child:
+        report = deploy(models, settings)
+        if not child.finished:
+            log_inputs(child, models, settings.data)
+            log_deployment(child, settings.out, report.metrics(), report.sentence())
+    return f"{report.sentence()} ({settings.out})"
 
 
 def job_name(models: Sequence[Promoted], data: Path) -> str:
