@@ -42,7 +42,7 @@ def draw_diagnosis(found: Diagnosis, path: Path) -> None:
     size = (max(5.5, 1.6 + 0.155 * across), 0.5 + strips * (sum(heights) + 0.9))
     with mpl.rc_context({"font.size": 8}):
         figure = Figure(figsize=size, layout="constrained")
-        parts = np.atleast_1d(figure.subfigures(strips, 1))
+        parts = figure.subfigures(strips, 1, squeeze=False)[:, 0]
         for number, part in enumerate(parts):
             first = number * PER_STRIP
             _strip(part, found, range(first, min(first + PER_STRIP, count)), heights)
@@ -111,8 +111,10 @@ def _before(axis: Axes, own: Sequence[ChannelDiagnosis], span: range) -> None:
 
 
 def _after(axis: Axes, own: Sequence[ChannelDiagnosis], span: range) -> None:
-    axis.plot(span, [one.mean for one in own], "o", c=_MEAN, ms=4, label="mean")
-    axis.plot(span, [one.std for one in own], "_", c=_STD, ms=7, mew=2, label="std")
+    means = [one.mean for one in own if one.mean is not None]
+    stds = [one.std for one in own if one.std is not None]
+    axis.plot(span, means, "o", c=_MEAN, ms=4, label="mean")
+    axis.plot(span, stds, "_", c=_STD, ms=7, mew=2, label="std")
     for level in (0.0, 1.0):
         axis.axhline(level, color="0.6", linewidth=0.7, linestyle=":", zorder=0)
     axis.set_ylabel("after the spec")

@@ -31,6 +31,8 @@ from normgate.families.imc.settings import ImcSettings, LossSettings, ModelSetti
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from normgate.acquisitions.place import Format
+
 DEMO = DemoSettings(patients=3, per_slide=4, channels=8)
 GEOMETRY = GridGeometry(grid=(6, 6))
 FIT = FitSettings(epochs=1, seed=0, device="cpu", batch_size=4)
@@ -79,11 +81,17 @@ def plan(csv: Path, cache: Path) -> Plan:
 def promoted(csv: Path, folder: Path) -> Promoted:
     """A bundle of two members with random weights."""
     own = plan(csv, folder / "cache")
-    members = [_member(own, number) for number in range(2)]
+    return bundled(own, [_member(own, number) for number in range(2)], folder)
+
+
+def bundled(
+    own: Plan, members: list[Member], folder: Path, like: Format = "hdf5"
+) -> Promoted:
+    """A bundle of members."""
     origin = origin_of(
         own,
         preset="imc",
-        applied_fingerprint=verify(Loader(spec(), GEOMETRY), "hdf5"),
+        applied_fingerprint=verify(Loader(own.units.spec, own.geometry), like),
         provenance=None,
         data_digest="0" * 64,
     )
