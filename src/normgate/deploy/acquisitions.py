@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from normgate.acquisitions.applied import like_of, verify
+from normgate.acquisitions.geometry import GridGeometry
 from normgate.acquisitions.load import Loader
 from normgate.acquisitions.table import Acquisition, acquisitions, read_acquisition_csv
 from normgate.contract.files import write_atomic
@@ -35,7 +36,7 @@ from normgate.deploy.case_report import refuse_ruin, write_case_quarantine
 from normgate.deploy.job import file_sha256, locked, open_job
 from normgate.deploy.prepare import applied_by, check_applied, opened
 from normgate.engine.device import resolve_device
-from normgate.errors import DataError
+from normgate.errors import BundleError, DataError
 from normgate.families.imc.assemble import FAMILY
 from normgate.families.imc.bundled import ImcBundles, geometry_of
 from normgate.plates.progress import LoggedProgress
@@ -114,7 +115,7 @@ def prepare_acquisitions(
     """Read the acquisition CSV, verify every model; see `prepare.prepare`.
 
     Raises:
-        BundleError: A bundle was altered or computes otherwise here.
+        BundleError: A bundle was altered, computes otherwise here, or is of cells.
         FingerprintMismatch: A model's acquisitions would be normalized otherwise than
             its training's were.
         DataError: The CSV is not valid.
@@ -128,7 +129,7 @@ def prepare_acquisitions(
     models = []
     for one in promoted:
         bundle = opened(one, FAMILY, ImcBundles(), where)
-        loader = Loader(bundle.spec, geometry_of(bundle.card))
+        loader = Loader(bundle.spec, _grids(one, bundle))
         check_applied(one, bundle, applied_by(one.name, partial(verify, loader, like)))
         models.append(ImcModel(promoted=one, bundle=bundle, loader=loader))
     return models, rows
@@ -171,6 +172,17 @@ def deploy_acquisitions(
         quarantined=len(bad),
         seconds=time.monotonic() - began,
     )
+
+
+def _grids(one: Promoted, bundle: Bundle) -> GridGeometry:
+    geometry = geometry_of(bundle.card)
+    if not isinstance(geometry, GridGeometry):
+        raise BundleError(
+            f"{one.name} version {one.version} encodes graphs of {geometry.kind}, "
+            "which deploy does not write; load its bundle in Python and send "
+            "acquisitions with their label images"
+        )
+    return geometry
 
 
 def _pins(
