@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from normgate.families.imc.units import ImcUnits
 
 GEOMETRY = CellGeometry(neighbours=3, cells=10)
-NAMES = ("Histone_H3", "CD45", "Alpha_SMA", "Vimentin", "CD14", "CD163")
+NAMES = ("Histone_H3", "CD45", "alpha-SMA", "Vimentin", "CD14", "CD163")
 _DEMO = DemoSettings(
     mode="counts", channels=6, rows=24, columns=24, patients=3, per_slide=6
 )

@@ -11,12 +11,14 @@ from tests.families.conformance import TaskConformance
 from tests.families.imc.graphs import GEOMETRY, Study, spec, study
 
 from normgate.acquisitions.applied import verify
+from normgate.acquisitions.load import Loader
+from normgate.acquisitions.neighbourhoods import parts_of
 from normgate.engine.assemble import assemble
 from normgate.engine.bundle import load
 from normgate.engine.card import MemberCard
 from normgate.engine.member import Member
 from normgate.engine.settings import FitSettings
-from normgate.errors import BundleError, DataError
+from normgate.errors import BundleError, DataError, FingerprintMismatch
 from normgate.families.imc.assemble import golden_acquisitions, origin_of
 from normgate.families.imc.bundled import ImcBundles
 from normgate.families.imc.packed import packed, unpacked
@@ -95,15 +97,15 @@ def test_metrics_that_need_a_grid_are_absent_and_so_are_their_vitals(
     assert "imc.images.abundance_r2" in names
 
 
-def test_a_perfect_reconstruction_has_no_error_in_its_own_space(cells: Study) -> None:
-    task = cells.plan().task(0, FIT)
-    at = task.parts.test
-    judge, units = task.judge, cells.units
-    images = units.values(units.images, at).astype(float)
-    assert judge.inverse(images) == pytest.approx(
-        judge.inverse.own(images, np.tile((0.0, 1.0), (len(images), 6, 1)))
-    )
-    assert judge.restored(images).shape == judge.truth(at).shape
+def test_a_loader_that_cuts_units_otherwise_is_found_out() -> None:
+    class Other(Loader):
+        """Lets a unit have one cell more."""
+
+        def parts(self, positions_n2: Any) -> Any:
+            return parts_of(positions_n2, GEOMETRY.cells + 1)
+
+    with pytest.raises(FingerprintMismatch, match="number of cells of a unit"):
+        verify(Other(spec(), GEOMETRY), "hdf5")
 
 
 def test_a_bundle_gives_latents_of_acquisitions_with_their_masks(
