@@ -20,7 +20,7 @@ from _options import (
     given,
 )
 
-from normgate.acquisitions.geometry import GridGeometry
+from normgate.acquisitions.geometry import CellGeometry, GridGeometry
 from normgate.acquisitions.statistics import StatisticsSettings
 from normgate.contract import provenance_beside, read_spec
 from normgate.engine.settings import FitSettings
@@ -35,11 +35,14 @@ from normgate.families.imc.statistics import refuse_lost_abundance
 from normgate.plates.parameters import words
 
 if TYPE_CHECKING:
+    from normgate.acquisitions.geometry import Geometry
     from normgate.contract import Provenance, Spec
 
 Statistics = Literal["contract", "measure"]
 NAME = "imc"
 """The registered model, its preset and its contract."""
+CELLS_SPEC = "imc_counts"
+"""The usual spec of cell graphs: masks are of images of counts."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _LOSS, _MODEL = LossSettings(), ModelSettings()
 
@@ -57,8 +60,8 @@ _OPTIONS = (
     click.option("--batch-size", default=32, help="Units in one step."),
     click.option("--lr", default=0.003, help="The largest learning rate."),
     click.option("--weight-decay", default=0.01, help="AdamW's."),
-    click.option("--arch", default=_MODEL.arch, help="Or cls_transformer, d4."),
-    click.option("--permuter", default="", help="Of d4: d4 or none; empty: usual."),
+    click.option("--arch", default=_MODEL.arch, help="Or d4, cell_graph, ..."),
+    click.option("--permuter", default="", help="d4, softsort, none; empty: usual."),
     click.option("--latent", default=_MODEL.latent, help="Dimensions of the latent."),
     click.option("--revin", default=0, help="1: a unit's own mean and std beside it."),
     click.option("--augment", default=0, help="1: units turned and mirrored."),
@@ -72,6 +75,9 @@ _OPTIONS = (
     click.option("--perm", default=_LOSS.perm, help="Its weight, with a permuter."),
     click.option("--grid", default=6, help="Nodes on each side of a unit."),
     click.option("--pool", default=1, help="Pixels on each side of a node."),
+    click.option("--cells", default=32, help="Of cell_graph: most of a unit."),
+    click.option("--edges", default="knn", help="Of cell_graph: or delaunay."),
+    click.option("--neighbours", default=6, help="Of cell_graph, with knn."),
     click.option("--stop-on-red", default=0, help="From this epoch on; 0 never."),
     click.option("--seed", default=0, help="Splits and replicates follow from it."),
     click.option("--out", default="work", help="Where everything is written."),
@@ -94,7 +100,7 @@ class Request:
     markers: tuple[str, ...]
     cofactor: float | None
     """Of the evaluation space."""
-    geometry: GridGeometry
+    geometry: Geometry
     replicates: int
     folds: int
     settings: ImcSettings
@@ -125,7 +131,11 @@ def parse(options: dict[str, Any]) -> Request:
     choose("statistics", options["statistics"], get_args(Statistics))
     check_counts(options)
     measures = options["statistics"] == "measure"
-    spec_path = Path(options["spec"] or CONTRACTS / "specs" / f"{NAME}.json")
+    cells = options["arch"] == "cell_graph"
+    if cells:
+        _refuse_for_cells(options)
+    usual = CELLS_SPEC if cells else NAME
+    spec_path = Path(options["spec"] or CONTRACTS / "specs" / f"{usual}.json")
     spec = read_spec(spec_path)
     if not measures:
         refuse_lost_abundance(spec, bool(options["abundance_lost"]))
@@ -136,18 +146,44 @@ def parse(options: dict[str, Any]) -> Request:
         measured=_measured(options) if measures else None,
         markers=tuple(words(options["markers"])),
         cofactor=options["cofactor"] or None,
-        geometry=GridGeometry(
-            grid=(options["grid"], options["grid"]), pool=options["pool"]
-        ),
+        geometry=_geometry(options),
         replicates=options["replicates"],
         folds=options["folds"],
         settings=ImcSettings(model=_model(options), loss=_loss(options)),
         augment=bool(options["augment"]),
         fit=_fit(options),
         out=Path(options["out"]),
-        finish=finishes(options),
+        finish=finishes(options) and not cells,
         check=options["check"],
     )
+
+
+def _refuse_for_cells(options: dict[str, Any]) -> None:
+    """What cell graphs can't have, in a sentence each."""
+    if not options["data"]:
+        raise SettingsError(
+            "arch is cell_graph, and the demonstration's acquisitions are without "
+            "masks; name an acquisition CSV with masks (data)"
+        )
+    if options["finish"] == "all":
+        raise SettingsError(
+            "finish is all, but deploy does not write cell graphs; use finish=train"
+        )
+    if options["augment"]:
+        raise SettingsError(
+            "augment is 1, but a cell graph is the same however it is turned; set it "
+            "to 0"
+        )
+
+
+def _geometry(options: dict[str, Any]) -> Geometry:
+    if options["arch"] == "cell_graph":
+        return CellGeometry(
+            edges=options["edges"],
+            neighbours=options["neighbours"],
+            cells=options["cells"],
+        )
+    return GridGeometry(grid=(options["grid"], options["grid"]), pool=options["pool"])
 
 
 def _measured(options: dict[str, Any]) -> StatisticsSettings:
@@ -165,11 +201,6 @@ def _measured(options: dict[str, Any]) -> StatisticsSettings:
 def _model(options: dict[str, Any]) -> ModelSettings:
     arch = options["arch"]
     choose("arch", arch, tuple(PERMUTERS))
-    if arch == "cell_graph":
-        raise SettingsError(
-            "arch is cell_graph, which this entry can't train, for its units are grids "
-            "of nodes; see normgate.families.imc.graph for graphs in Python"
-        )
     return ModelSettings(
         arch=arch,
         permuter=options["permuter"] or PERMUTERS[arch][0],

@@ -61,7 +61,7 @@ class ImcAccount:
         names = ("curves", "latents", "r2", PICTURE)
         paths = {name: folder / f"{name}.png" for name in names}
         truth, found = (kept[f"shown_{name}"].numpy() for name in ("truth", "found"))
-        figures.reconstructions(paths[PICTURE], truth, found, units.spec.names)
+        figures.compared(paths[PICTURE], truth, found, units.spec.names)
         figures.curves(paths["curves"], member.history)
         labels = {name: values[test_at] for name, values in units.labels.items()}
         figures.latents(paths["latents"], kept["test_mu"].numpy(), labels)
@@ -80,11 +80,12 @@ class ImcAccount:
         )
 
     def line(self, member: Member) -> str:
-        """R2 of all, layout and abundance."""
+        """R2 of all, of the layout where there is one, and of abundance."""
         found = member.card.metrics
+        layout = found.get("test_spatial_r2")
+        laid = "" if layout is None else f"layout {layout:.3f}, "
         return (
-            f"test R2 {found['test_r2_median']:.3f} (median channel), layout "
-            f"{found['test_spatial_r2']:.3f}, abundance "
+            f"test R2 {found['test_r2_median']:.3f} (median channel), {laid}abundance "
             f"{found['test_abundance_r2']:.3f}, true KL {found['test_kl_true']:.1f} "
             "nats, slides or patients held out"
         )

@@ -9,6 +9,7 @@ from _imc_options import imc_options, parse
 from _tune_families import Prepared, passed_on, typed
 
 from normgate.acquisitions.table import acquisitions, read_acquisition_csv
+from normgate.errors import SettingsError
 from normgate.families.imc.tunable import WEIGHTS, terms_of, tunable_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ def prepared(
     """Read the acquisitions and cut their units."""
     options = typed(imc_options, training, WEIGHTS, "imc")
     request = parse(options | {"out": str(out), "seed": seed})
+    if request.settings.model.arch == "cell_graph":
+        raise SettingsError(
+            "arch is cell_graph, whose loss is not searched; tune a network of grids"
+        )
     weights = {name: text for name, text in training.items() if name in WEIGHTS}
     check(terms_of(request.settings, probed=True), weights)
     data = request.data or demonstration(out)

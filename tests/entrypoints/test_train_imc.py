@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "entrypoints"
 SPECS = ROOT / "contracts" / "specs"
+CELLS = {"arch": "cell_graph", "data": "a.csv"}
 LOST = str(SPECS / "imc_legacy_image_z.json")
 
 
@@ -80,7 +81,13 @@ def test_abundances_can_be_given_up_in_words_alone(options: ModuleType) -> None:
     ("changed", "said"),
     [
         pytest.param({"perm": 1.2}, "permuter none has no permutation", id="perm"),
-        pytest.param({"arch": "cell_graph"}, "units are grids", id="cell-graph"),
+        pytest.param({"arch": "cell_graph"}, "without masks", id="cells-of-nothing"),
+        pytest.param({**CELLS, "finish": "all"}, "finish is all", id="cells-deployed"),
+        pytest.param(
+            {**CELLS, "augment": 1}, "however it is turned", id="cells-turned"
+        ),
+        pytest.param({**CELLS, "gradient": 0.1}, "has no grid", id="cells-gradient"),
+        pytest.param({**CELLS, "cells": 1}, "geometry cells is 1", id="one-cell"),
         pytest.param({"arch": "mlp"}, "arch is 'mlp'", id="arch"),
         pytest.param({"statistics": "some"}, "statistics is 'some'", id="statistics"),
         pytest.param(
@@ -94,6 +101,35 @@ def test_what_can_not_be_meant_is_refused(
 ) -> None:
     with pytest.raises(SettingsError, match=said):
         parsed(options, **changed)
+
+
+def test_cell_graphs_are_of_counts_and_only_trained(options: ModuleType) -> None:
+    request = parsed(options, **CELLS, cells=20, edges="delaunay")
+    assert (request.geometry.cells, request.geometry.edges) == (20, "delaunay")
+    assert request.settings.model.permuter == "softsort"
+    assert len(request.spec.channels) == 16
+    assert not request.finish
+
+
+@pytest.mark.slow
+def test_a_small_training_on_cell_graphs_is_registered(tmp_path: Path) -> None:
+    demo = DemoSettings(
+        mode="counts", channels=6, rows=24, columns=24, patients=4, per_slide=4
+    )
+    csv = write_demo(tmp_path / "demo", demo)
+    command = [
+        sys.executable,
+        str(FOLDER / "train_imc.py"),
+        *("--data", str(csv), "--statistics", "measure", "--folds", "4"),
+        *("--arch", "cell_graph", "--cells", "10", "--cofactor", "1"),
+        *("--replicates", "1", "--epochs", "2", "--latent", "4", "--out", "work"),
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "imc version 1" in done.stderr
+    assert (tmp_path / "work" / "bundles" / "imc" / "manifest.json").exists()
 
 
 @pytest.mark.slow

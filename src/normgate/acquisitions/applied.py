@@ -25,7 +25,9 @@ from normgate.acquisitions.probe import (
     Output,
     corners,
     expected_output,
+    no_cells,
     probe_labels,
+    probe_places,
     probe_planes,
     probe_shape,
 )
@@ -72,10 +74,12 @@ def measure(loader: Loader, like: Format = "tiff") -> Output:
         assert loaded.labels_yx is not None
         graph = loader.graph(loaded.image_cyx, loaded.labels_yx)
         cells = graph.cells
-        return Output(full_cyx, cells.means_nc, cells.positions_n2, graph.edges_2e)
+        parts_n = loader.parts(probe_places(geometry))
+        return Output(
+            full_cyx, cells.means_nc, cells.positions_n2, graph.edges_2e, parts_n
+        )
     grids = loader.grids(loaded.image_cyx)
-    none = np.empty((2, 0), dtype=np.int64)
-    return Output(full_cyx, grids.nodes, corners(grids.boxes), none)
+    return Output(full_cyx, grids.nodes, corners(grids.boxes), *no_cells())
 
 
 def applied_fingerprint(loader: Loader, like: Format = "tiff") -> str:

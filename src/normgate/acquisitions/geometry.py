@@ -33,6 +33,7 @@ MAX_SIDE = 4096
 MAX_PIXELS = 1 << 20
 """Most pixels under one grid."""
 MAX_NEIGHBOURS = 64
+MAX_CELLS = 256
 VIEWS = 8
 """Turns and mirrorings of a square."""
 
@@ -106,6 +107,8 @@ class CellGeometry:
     """How many nearest cells; of no effect for Delaunay."""
     reach_px: float = 0.0
     """Longest edge in pixels; 0 for any length."""
+    cells: int = 32
+    """Most cells of one unit; an acquisition of more is halved until they fit."""
     order: CellOrder = "normalize-then-mean"
     statistics: Statistics = "acquisition"
     """What is measured on a sample is measured on the whole acquisition."""
@@ -124,6 +127,10 @@ class CellGeometry:
             )
         if type(reach) not in (int, float) or not 0 <= reach < float("inf"):
             raise SettingsError(f"geometry reach_px is {reach!r}; expected 0 or more")
+        if type(self.cells) is not int or not 2 <= self.cells <= MAX_CELLS:
+            raise SettingsError(
+                f"geometry cells is {self.cells!r}; expected 2 to {MAX_CELLS}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The geometry as plain JSON values, every field present."""

@@ -17,6 +17,7 @@ import numpy as np
 from normgate.acquisitions.cells import cells_of
 from normgate.acquisitions.geometry import CellGeometry, GridGeometry, boxes, nodes
 from normgate.acquisitions.graph import graph_of
+from normgate.acquisitions.neighbourhoods import neighbourhoods, parts_of
 from normgate.acquisitions.read import read_acquisition, read_cells
 from normgate.errors import CorruptImage, DataError
 from normgate.transform.apply import Normalizer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from normgate.acquisitions.cells import CellGraph
     from normgate.acquisitions.geometry import Box, Geometry
+    from normgate.acquisitions.neighbourhoods import Neighbourhoods
     from normgate.acquisitions.stack import Stack
     from normgate.acquisitions.table import Acquisition
     from normgate.contract import Spec
@@ -198,9 +200,30 @@ class Loader:
         Raises:
             TypeError: The geometry is one of grids.
         """
+        return graph_of(cells_of(image_cyx, labels_yx), self._of_cells)
+
+    def parts(self, positions_n2: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The unit of each cell of an acquisition, by where cells lie.
+
+        Raises:
+            TypeError: The geometry is one of grids.
+        """
+        return parts_of(positions_n2, self._of_cells.cells)
+
+    def neighbourhoods(self, graph: CellGraph) -> Neighbourhoods:
+        """Cut a graph into its units.
+
+        Raises:
+            TypeError: The geometry is one of grids.
+        """
+        parts_n = self.parts(graph.cells.positions_n2)
+        return neighbourhoods(graph, parts_n, self._of_cells.cells)
+
+    @property
+    def _of_cells(self) -> CellGeometry:
         if not isinstance(self.geometry, CellGeometry):
             raise TypeError(f"a {self.geometry.kind} has no cells")
-        return graph_of(cells_of(image_cyx, labels_yx), self.geometry)
+        return self.geometry
 
     @cached_property
     def normalizer(self) -> Normalizer:

@@ -115,6 +115,12 @@ def _cells(spec: Spec, found: Output, expected: Output) -> str:
             "declared scale, the mean over a cell's pixels or the order (normalize, "
             "then mean) is not followed"
         )
+    if np.array_equal(found.edges_2e, expected.edges_2e):
+        return (
+            f"the loader cuts the probe's places into {found.parts_n.max() + 1} units "
+            f"of cells; expected {expected.parts_n.max() + 1}, and every cell and edge "
+            "agrees, so the number of cells of a unit or the cut is not followed"
+        )
     return (
         f"the loader joins the probe's cells by {found.edges_2e.shape[1]} edges; "
         f"expected {expected.edges_2e.shape[1]}, and every cell agrees, so the kind of "

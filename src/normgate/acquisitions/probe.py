@@ -8,7 +8,8 @@ fingerprint, NumPy alone, so that a registry server can compute it; `applied` me
 and compares.
 
 The probe has two parts. The whole planes show what each intensity becomes; others are
-cut into grids or measured as cells by the model's own geometry.
+cut into grids or measured as cells by the model's own geometry. How many cells make a
+unit is asked with places alone, more of them than three units hold.
 
 Axes: n units or cells, c channels, y rows, x columns, e edges.
 """
@@ -24,6 +25,7 @@ import numpy as np
 
 from normgate.acquisitions.cells import both_ways, cells_of, squared
 from normgate.acquisitions.geometry import CellGeometry, boxes, nodes
+from normgate.acquisitions.neighbourhoods import parts_of
 from normgate.errors import DataError, SpecError
 from normgate.transform.reference import canonical, normalized
 
@@ -54,6 +56,8 @@ class Output:
     """Row and column of each unit's first pixel, or of each cell's middle."""
     edges_2e: NDArray[np.int64]
     """Which cells are neighbours; none for grids."""
+    parts_n: NDArray[np.int64]
+    """The unit of each of `probe_places`; none for grids."""
 
     @property
     def fingerprint(self) -> str:
@@ -63,7 +67,8 @@ class Output:
         digest.update(f"{shapes}\n".encode())
         for array in (self.full_cyx, self.units, self.places_n2):
             digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
-        digest.update(np.ascontiguousarray(self.edges_2e, dtype="<i8").tobytes())
+        for whole in (self.edges_2e, self.parts_n):
+            digest.update(np.ascontiguousarray(whole, dtype="<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -98,10 +103,17 @@ def expected_output(spec: Spec, geometry: Geometry) -> Output:
     if isinstance(geometry, CellGeometry):
         cells = cells_of(image_cyx, probe_labels())
         pairs = _neighbours(cells.positions_n2, geometry)
-        return Output(full_cyx, cells.means_nc, cells.positions_n2, both_ways(pairs))
+        edges_2e = both_ways(pairs)
+        parts_n = parts_of(probe_places(geometry), geometry.cells)
+        return Output(full_cyx, cells.means_nc, cells.positions_n2, edges_2e, parts_n)
     found = boxes(geometry, shape)
     units = np.stack([nodes(image_cyx, box, geometry) for box in found])
-    return Output(full_cyx, units, corners(found), np.empty((2, 0), dtype=np.int64))
+    return Output(full_cyx, units, corners(found), *no_cells())
+
+
+def no_cells() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The edges and parts of a grid."""
+    return np.empty((2, 0), dtype=np.int64), np.empty(0, dtype=np.int64)
 
 
 def corners(found: tuple[Any, ...]) -> NDArray[np.float32]:
@@ -146,6 +158,17 @@ def probe_labels() -> NDArray[np.int64]:
         label = 3 + (11 * number) % 43
         labels_yx[y : y + height, x : x + width] = label
     return labels_yx
+
+
+def probe_places(geometry: CellGeometry) -> NDArray[np.float32]:
+    """Places (n, 2) of more cells than three units hold, evenly strewn, none alike."""
+    number = np.arange(3 * geometry.cells + 2, dtype=np.float64)[:, None]
+    # The plastic ratio's powers: Roberts' R2 sequence.
+    steps = np.array([0.7548776662466927, 0.5698402909980532])
+    places: NDArray[np.float32] = (number * steps % 1.0 * (900.0, 1000.0)).astype(
+        np.float32
+    )
+    return places
 
 
 def _neighbours(

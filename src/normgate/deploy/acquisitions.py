@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from normgate.acquisitions.applied import like_of, verify
+from normgate.acquisitions.geometry import GridGeometry
 from normgate.acquisitions.load import Loader
 from normgate.acquisitions.table import Acquisition, acquisitions, read_acquisition_csv
 from normgate.contract.files import write_atomic
@@ -32,6 +33,7 @@ from normgate.deploy.folders import Kind, Ready, see_to_all, write_files
 from normgate.deploy.job import locked
 from normgate.deploy.prepare import applied_by, check_applied, opened
 from normgate.engine.device import resolve_device
+from normgate.errors import BundleError
 from normgate.families.imc.assemble import FAMILY
 from normgate.families.imc.bundled import ImcBundles, geometry_of
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from normgate.acquisitions.geometry import Box
     from normgate.deploy.models import Promoted
     from normgate.deploy.settings import DeploySettings
+    from normgate.engine.bundle import Bundle
 
 FORMAT = "normgate.latents/1"
 LATENTS, IMAGES = "latents.csv", "reconstruction.h5"
@@ -89,7 +92,7 @@ def prepare_acquisitions(
     """Read the acquisition CSV, verify every model; see `prepare.prepare`.
 
     Raises:
-        BundleError: A bundle was altered or computes otherwise here.
+        BundleError: A bundle was altered, computes otherwise here, or is of cells.
         FingerprintMismatch: A model's acquisitions would be normalized otherwise than
             its training's were.
         DataError: The CSV is not valid.
@@ -103,7 +106,7 @@ def prepare_acquisitions(
     models = []
     for one in promoted:
         bundle = opened(one, FAMILY, ImcBundles(), where)
-        loader = Loader(bundle.spec, geometry_of(bundle.card))
+        loader = Loader(bundle.spec, _grids(one, bundle))
         check_applied(one, bundle, applied_by(one.name, partial(verify, loader, like)))
         models.append(Ready(promoted=one, bundle=bundle, loader=loader))
     return models, rows
@@ -135,6 +138,17 @@ def deploy_acquisitions(
         quarantined=len(tally.bad),
         seconds=time.monotonic() - began,
     )
+
+
+def _grids(one: Promoted, bundle: Bundle) -> GridGeometry:
+    geometry = geometry_of(bundle.card)
+    if not isinstance(geometry, GridGeometry):
+        raise BundleError(
+            f"{one.name} version {one.version} encodes graphs of {geometry.kind}, "
+            "which deploy does not write; load its bundle in Python and send "
+            "acquisitions with their label images"
+        )
+    return geometry
 
 
 def _encode(

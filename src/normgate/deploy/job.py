@@ -30,6 +30,9 @@ LEFTOVERS = (
     "*/.part-*",
     "*/*/.*.nii.gz.*",
     "*/*/.case.json.*",
+    "*/*/.acquisition.json.*",
+    "*/*/.latents.csv.*",
+    "*/*/.reconstruction.h5.*",
 )
 
 Pins = dict[str, Any]

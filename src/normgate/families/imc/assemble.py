@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from normgate.acquisitions.geometry import CellGeometry
+from normgate.acquisitions.probe import CELLS_SHAPE, probe_labels
 from normgate.engine.assemble import Origin, mean_metrics
 from normgate.engine.split import split_of
 from normgate.families.imc.space import loses_abundance, measured_space
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 FAMILY = "imc"
 GOLDEN = 2
-"""Acquisitions, each of two units by two."""
+"""Acquisitions, each of two units by two, or of the probe's cells."""
 
 
 def origin_of(
@@ -56,7 +58,7 @@ def origin_of(
             "augmentation": "D4" if plan.augment else "none",
             "abundance_lost": list(loses_abundance(plan.units.spec)),
             "evaluation_space": asdict(
-                measured_space(plan.units.raw[first], plan.cofactor)
+                measured_space(plan.units.values(plan.units.raw, first), plan.cofactor)
             ),
             "data_digest": data_digest,
             "quarantined": len(plan.units.quarantined),
@@ -73,15 +75,23 @@ def golden_acquisitions(plan: Plan) -> torch.Tensor:
     """Raw acquisitions (2, c, y, x) that look like the training's; no data of anyone.
 
     Log-normal values around the training's mean, rounded where channels hold integers.
+    Where units are of cells the probe's labels follow as the last plane.
     """
     spec: Spec = plan.units.spec
-    rows, columns = (2 * side for side in plan.geometry.window_yx)
+    if isinstance(plan.geometry, CellGeometry):
+        rows, columns = CELLS_SHAPE
+    else:
+        rows, columns = (2 * side for side in plan.geometry.window_yx)
     rng = np.random.default_rng(0)
     shape = (GOLDEN, len(spec.channels), rows, columns)
-    size = np.abs(plan.units.raw).mean(axis=(0, 2, 3), dtype=np.float64)
+    raw = plan.units.values(plan.units.raw)
+    size = np.abs(raw).mean(axis=(0, 2, 3), dtype=np.float64)
     drawn = size[None, :, None, None] * rng.lognormal(sigma=0.5, size=shape)
     for c, channel in enumerate(spec.channels):
         if channel.input != "float32":
             limit = np.iinfo(channel.input).max
             drawn[:, c] = np.minimum(np.rint(drawn[:, c]), limit)
+    if isinstance(plan.geometry, CellGeometry):
+        labels = np.broadcast_to(probe_labels(), (GOLDEN, 1, rows, columns))
+        drawn = np.concatenate([drawn, labels], axis=1)
     return torch.from_numpy(drawn.astype(np.float32))

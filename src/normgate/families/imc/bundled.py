@@ -2,8 +2,9 @@
 
 Raw input is whole acquisitions (n, c, y, x) of one size, in the spec's order of
 channels; each is normalized as a whole plane and cut into units, which follow one
-another: (n * units, c, h, w). So what was measured on an acquisition in training is
-measured on it here.
+another: (n * units, c, h, w). Where units are of cells, the label image follows the
+channels as a last plane, and units are graphs of k cells, padded: (units, k, c). So
+what was measured on an acquisition in training is measured on it here.
 """
 
 from __future__ import annotations
@@ -11,26 +12,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from normgate.acquisitions.geometry import (
-    GridGeometry,
-    boxes,
-    geometry_from_json,
-    nodes,
-)
+from normgate.acquisitions.geometry import CellGeometry, geometry_from_json
 from normgate.acquisitions.probe import expected_fingerprint
 from normgate.errors import BundleError, DataError, SettingsError
+from normgate.families.imc.graph import CellGraphModel
 from normgate.families.imc.model import Grid, build
+from normgate.families.imc.raw_input import RawAcquisitions, RawCells
 from normgate.families.imc.settings import ModelSettings
-from normgate.transform.apply import Normalizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from torch import Tensor, nn
 
+    from normgate.acquisitions.geometry import Geometry
     from normgate.contract import Spec
     from normgate.engine.card import Card
 
@@ -47,16 +44,27 @@ class ImcBundles:
                 f"the card's model settings are not understood ({error}); use the "
                 f"normgate version that wrote it, {card.code_version}"
             ) from error
-        return build(settings, Grid(len(spec.channels), geometry_of(card).grid[0]))
+        geometry = geometry_of(card)
+        if isinstance(geometry, CellGeometry) != (settings.arch == "cell_graph"):
+            raise BundleError(
+                f"the card's network is {settings.arch}, its units are "
+                f"{geometry.kind}; they are not of one training"
+            )
+        if isinstance(geometry, CellGeometry):
+            return CellGraphModel(settings, len(spec.channels))
+        return build(settings, Grid(len(spec.channels), geometry.grid[0]))
 
     def raw_input(self, spec: Spec, card: Card) -> nn.Module:
         """Whole acquisitions to units."""
-        return RawAcquisitions(spec, geometry_of(card))
+        geometry = geometry_of(card)
+        if isinstance(geometry, CellGeometry):
+            return RawCells(spec, geometry)
+        return RawAcquisitions(spec, geometry)
 
     def outputs(
         self, card: Card, network: nn.Module, units: Tensor
     ) -> Mapping[str, Tensor]:
-        """`latent` (n, d) and `reconstruction` (n, c, h, w), normalized."""
+        """`latent` (n, d) and `reconstruction` (n, c, h, w), of cells (n, k, c)."""
         latent, reconstruction = network(units)
         return {"latent": latent, "reconstruction": reconstruction}
 
@@ -73,12 +81,14 @@ class ImcBundles:
         }
 
     def accept(self, spec: Spec, card: Card, given: NDArray[Any]) -> NDArray[Any]:
-        """Raw values as float32 (n, c, y, x)."""
+        """Raw values as float32 (n, c, y, x), of cells (n, c + 1, y, x)."""
+        cells = isinstance(geometry_of(card), CellGeometry)
         raw = given.dtype == np.float32 and given.ndim == 4 and given.size > 0
-        if not raw or given.shape[1] != len(spec.channels):
+        planes = (*spec.names, *(["the label image of cells"] if cells else []))
+        if not raw or given.shape[1] != len(planes):
             raise DataError(
-                f"expected raw values as float32 (N, {len(spec.channels)}, Y, X) with "
-                f"channels {', '.join(spec.names)}, found {given.dtype} of shape "
+                f"expected raw values as float32 (N, {len(planes)}, Y, X) with "
+                f"channels {', '.join(planes)}, found {given.dtype} of shape "
                 f"{given.shape}; send acquisitions as they were measured"
             )
         return given
@@ -88,62 +98,13 @@ class ImcBundles:
         return expected_fingerprint(spec, geometry_of(card))
 
 
-class RawAcquisitions(nn.Module):
-    """Raw acquisitions (n, c, y, x) to units (n * units, c, h, w).
-
-    Args:
-        spec: What is applied to each whole acquisition.
-        geometry: How it is cut.
-    """
-
-    def __init__(self, spec: Spec, geometry: GridGeometry) -> None:
-        super().__init__()
-        self.spec, self.geometry = spec, geometry
-        self._normalizer = Normalizer(spec)
-
-    def forward(self, raw_ncyx: Tensor) -> Tensor:
-        """Normalize and cut.
-
-        Raises:
-            DataError: An acquisition is smaller than a unit, or a value does not fit
-                its channel.
-        """
-        found = boxes(self.geometry, (raw_ncyx.shape[2], raw_ncyx.shape[3]))
-        if not found:
-            raise DataError(
-                f"acquisitions have {tuple(raw_ncyx.shape[2:])} pixels, a unit "
-                f"{self.geometry.window_yx}; send whole acquisitions"
-            )
-        images = [self._normalizer(self._planes(raw)) for raw in raw_ncyx.cpu().numpy()]
-        units = [nodes(image, box, self.geometry) for image in images for box in found]
-        return torch.from_numpy(np.stack(units)).to(raw_ncyx.device)
-
-    def _planes(self, raw_cyx: NDArray[Any]) -> list[NDArray[Any]]:
-        planes = []
-        for channel, plane in zip(self.spec.channels, raw_cyx, strict=True):
-            values = plane.astype(channel.input)
-            if not np.array_equal(values, plane):
-                raise DataError(
-                    f"channel {channel.name} holds values that {channel.input} can't; "
-                    "send acquisitions as they were measured"
-                )
-            planes.append(values)
-        return planes
-
-
-def geometry_of(card: Card) -> GridGeometry:
-    """The grid that a card describes.
+def geometry_of(card: Card) -> Geometry:
+    """The units that a card describes.
 
     Raises:
-        BundleError: It is not understood, or is one of cells.
+        BundleError: They are not understood.
     """
     try:
-        geometry = geometry_from_json(card.geometry)
+        return geometry_from_json(card.geometry)
     except (SettingsError, TypeError) as error:
         raise BundleError(f"the card's geometry is not understood: {error}") from error
-    if not isinstance(geometry, GridGeometry):
-        raise BundleError(
-            f"the card's geometry is one of {geometry.kind}, but bundles hold networks "
-            "of grids; use the normgate version that wrote it"
-        )
-    return geometry

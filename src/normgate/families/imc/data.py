@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normgate.acquisitions.cells import cells_of
 from normgate.contract import spec_digest, write_atomic
 from normgate.errors import CorruptImage, DataError
 from normgate.families.imc.space import sample_statistics
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 FORMAT = "normgate.imc.units/1"
 ABSENT = "absent"
-_ARRAYS = ("raw", "images", "measured", "clean")
+_ARRAYS = ("raw", "images", "measured", "clean", "joined")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ def prepare(
     """Make the units of acquisitions, or find them made.
 
     Args:
-        loader: Spec and geometry, a grid of as many rows as columns.
+        loader: Spec and geometry: a grid of as many rows as columns, or cells.
         acquisitions: In the table's order.
         cache: Where folders of units are kept.
         known: By acquisition, of simulated ones.
@@ -115,7 +116,10 @@ def _build(
     for sentence in quarantined:
         _logger.warning("quarantined: %s", sentence)
     if not any(len(one["raw"]) for one in made.values()):
-        raise DataError("no acquisition gives a unit; see whether the grid fits them")
+        raise DataError(
+            "no acquisition gives a unit; see whether the grid fits them, or whether "
+            "their masks hold cells"
+        )
     for name in _ARRAYS:
         arrays = [one[name] for one in made.values() if name in one]
         if arrays:
@@ -138,17 +142,37 @@ def _made(
 ) -> dict[str, NDArray[Any]]:
     """The arrays of one acquisition's units."""
     raw = np.stack([plane.astype(np.float32) for plane in loaded.planes])
-    nodes = loader.grids(loaded.image_cyx).nodes
     own = sample_statistics(loader.spec, loaded.planes)
-    found: dict[str, NDArray[Any]] = {
-        "raw": loader.grids(raw).nodes,
-        "images": nodes,
-        "measured": np.repeat(own[None], len(nodes), axis=0),
-    }
     name = loaded.acquisition.acquisition
-    if name in known:
+    if loaded.labels_yx is None:
+        grids = loader.grids
+        found = {"raw": grids(raw).nodes, "images": grids(loaded.image_cyx).nodes}
+    else:
+        found = _cells(loader, loaded.image_cyx, raw, loaded.labels_yx)
+    found["measured"] = np.repeat(own[None], len(found["raw"]), axis=0)
+    if name in known and loaded.labels_yx is None:
         found["clean"] = loader.grids(known[name].clean_cyx).nodes
     return found
+
+
+def _cells(
+    loader: Loader,
+    image_cyx: NDArray[np.float32],
+    raw_cyx: NDArray[np.float32],
+    labels_yx: NDArray[np.int64],
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an acquisition's units of cells: means of a cell's pixels."""
+    graph = loader.graph(image_cyx, labels_yx)
+    units = loader.neighbourhoods(graph)
+
+    def columns(means_nc: NDArray[np.float32]) -> NDArray[np.float32]:
+        return units.gathered(means_nc).transpose(0, 2, 1)[..., None]
+
+    return {
+        "raw": columns(cells_of(raw_cyx, labels_yx).means_nc),
+        "images": columns(graph.cells.means_nc),
+        "joined": units.joined_unn,
+    }
 
 
 def _read_meta(folder: Path, inputs: Sequence[str]) -> dict[str, Any] | None:
@@ -195,5 +219,6 @@ def _units(
         ).hexdigest(),
         labels=labels,
         clean=arrays.get("clean"),
+        joined=arrays.get("joined"),
         quarantined=tuple(meta["quarantined"]),
     )

@@ -37,9 +37,10 @@ class Seen:
     """(u, d)."""
     logvar: NDArray[np.float64]
     images: NDArray[np.float64]
-    """(u, c, h, w), the likeliest reconstruction, normalized."""
+    """(u, c, h, w), the likeliest reconstruction, normalized; of cells, each real one
+    by itself (cells, c, 1, 1)."""
     permuted: dict[str, float]
-    """perm_accuracy, canonical_consistency and invariance_error, with a permuter."""
+    """perm_accuracy, canonical_consistency and invariance_error, where they apply."""
 
 
 class Judge:
@@ -55,9 +56,10 @@ class Judge:
         self, units: ImcUnits, train: NDArray[np.int64], cofactor: float | None
     ) -> None:
         self._units, self._train = units, train
-        self.space = measured_space(units.raw[train], cofactor)
+        raw = units.values(units.raw, train)
+        self.space = measured_space(raw, cofactor)
         self.inverse = Inverse(units.spec, units.measured[train])
-        self._scale = units.raw[train].std(axis=(0, 2, 3))
+        self._scale = raw.std(axis=(0, 2, 3))
 
     def found(self, seen: Seen) -> NDArray[np.float64]:
         """Reconstructions in the evaluation space."""
@@ -69,24 +71,34 @@ class Judge:
 
     def truth(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """Units in the evaluation space."""
-        return self.space.of_raw(self._units.raw[at])
+        return self.space.of_raw(self._units.values(self._units.raw, at))
 
     def scores(
         self, seen: Seen, at: NDArray[np.int64], loss: LossSettings
     ) -> dict[str, float]:
         """Every metric but the probes."""
-        found = self.found(seen)
+        found, units = self.found(seen), self._units
+        seen_by = units.values(units.images, at).astype(float)
         scores = {
-            **metrics.image_scores(found, self.truth(at), self._scale),
+            **self._reconstructed(found, at),
             **metrics.latent_scores(seen.mu, seen.logvar),
-            **metrics.legacy_scores(seen.images, self._units.images[at].astype(float)),
+            **metrics.legacy_scores(seen.images, seen_by),
             **seen.permuted,
         }
-        if self._units.clean is not None:
-            clean = self.space.of_raw(self._units.clean[at])
+        if units.clean is not None:
+            clean = self.space.of_raw(units.clean[at])
             scores["clean_sharpness"] = metrics.sharpness(found, clean)
         scores |= reported(seen, loss)
         return scores
+
+    def _reconstructed(
+        self, found: NDArray[np.float64], at: NDArray[np.int64]
+    ) -> dict[str, float]:
+        """The metrics that grids or cells have."""
+        if self._units.joined is None:
+            return metrics.image_scores(found, self.truth(at), self._scale)
+        unit_n = np.nonzero(self._units.real(at))[0]
+        return metrics.cell_scores(found, self.truth(at), unit_n, self._scale)
 
     def probed(
         self, train: Seen, seen: Seen, at: NDArray[np.int64]

@@ -24,8 +24,57 @@ if TYPE_CHECKING:
     from normgate.families.imc.units import ImcUnits
 
 CHANNELS_SHOWN = 3
+_LAYOUT = "validation_spatial_r2"
 BARS = 40
 """Channels of the bar chart; of more, the worst and the best."""
+
+
+def compared(
+    path: Path,
+    truth_uchw: NDArray[np.float64],
+    found_uchw: NDArray[np.float64],
+    channels: Sequence[str],
+) -> None:
+    """The picture that grids have, or the one that cells have (n, c, 1, 1)."""
+    cells = truth_uchw.shape[2:] == (1, 1)
+    draw = reconstructed_cells if cells else reconstructions
+    draw(path, truth_uchw, found_uchw, channels)
+
+
+def reconstructed_cells(
+    path: Path,
+    truth_nc11: NDArray[np.float64],
+    found_nc11: NDArray[np.float64],
+    channels: Sequence[str],
+) -> None:
+    """Each cell against its reconstruction, on the diagonal where they are alike.
+
+    The channels are those that vary most, least and in between.
+
+    Args:
+        path: The PNG.
+        truth_nc11: Cells in the evaluation space.
+        found_nc11: Their reconstructions.
+        channels: The channels' names.
+    """
+    shown = _spread(truth_nc11.var(axis=(0, 2, 3)))
+    figure, axes = grid(1, len(shown), width=3.4, height=3.2)
+    for axis, c in zip(axes[0], shown, strict=True):
+        truth, found = truth_nc11[:, c, 0, 0], found_nc11[:, c, 0, 0]
+        axis.scatter(truth, found, s=6, alpha=0.5)
+        ends = [float(truth.min()), float(truth.max())]
+        axis.plot(ends, ends, color="0.4", linewidth=0.8)
+        axis.set_xlabel("cell")
+        axis.set_ylabel("reconstruction")
+        axis.set_title(channels[c], fontsize=9)
+    save(figure, path)
+
+
+def _spread(variances_c: NDArray[np.float64]) -> list[int]:
+    """A few channels, from that of the largest variance to that of the smallest."""
+    order = np.argsort(variances_c)
+    places = np.linspace(len(order) - 1, 0, min(CHANNELS_SHOWN, len(order)))
+    return [int(order[round(place)]) for place in places]
 
 
 def reconstructions(
@@ -46,9 +95,7 @@ def reconstructions(
         channels: The channels' names.
     """
     layout = truth_uchw - truth_uchw.mean(axis=(2, 3), keepdims=True)
-    order = np.argsort(layout.var(axis=(0, 2, 3)))
-    places = np.linspace(len(order) - 1, 0, min(CHANNELS_SHOWN, len(order)))
-    shown = [int(order[round(place)]) for place in places]
+    shown = _spread(layout.var(axis=(0, 2, 3)))
     width = 1.1 * len(truth_uchw)
     figure, axes = grid(len(shown), 2, width=width, height=2.6)
     for (images, errors), c in zip(axes, shown, strict=True):
@@ -78,8 +125,8 @@ def _tiled(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def spreads(path: Path, units: ImcUnits) -> None:
     """Std of each channel before and after normalization, sorted by the first."""
-    before = units.raw.std(axis=(0, 2, 3), dtype=float)
-    after = units.images.std(axis=(0, 2, 3), dtype=float)
+    before = units.values(units.raw).std(axis=(0, 2, 3), dtype=float)
+    after = units.values(units.images).std(axis=(0, 2, 3), dtype=float)
     order = np.argsort(before)
     figure, axes = grid(1, 1, width=6.0, height=3.0)
     axis = axes[0][0]
@@ -141,9 +188,10 @@ def curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Loss, R2 and KL over the epochs."""
     figure, axes = grid(1, 3, width=4.0, height=3.0)
     epochs = range(1, len(history) + 1)
+    layout = [name for name in (_LAYOUT,) if any(name in one for one in history)]
     shown = (
         ("loss", ("train_loss", "train_mse")),
-        ("R2", ("validation_r2_median", "validation_spatial_r2")),
+        ("R2", ("validation_r2_median", *layout)),
         ("nats", ("validation_kl_true", "validation_kl_reported")),
     )
     for axis, (title, names) in zip(axes[0], shown, strict=True):

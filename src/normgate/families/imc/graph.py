@@ -1,7 +1,8 @@
 """Cell graphs: an autoencoder whose latent is the same for any order of the cells.
 
 Graphs are padded to one number of cells: features (b, n, c), `mask` (b, n) of real
-cells, `edges` (b, 2, e) of places of cells, -1 where there is none. PyTorch Geometric's
+cells, `edges` (b, 2, e) of places of cells, -1 where there is none; `packed` holds all
+three in one tensor. PyTorch Geometric's
 GATv2 passes messages, sums and means over cells make the latent. The decoder gives
 cells in an order of its own; the permuter (Winter et al. 2021, PIGVAE) brings them into
 the input's by a soft sort of a score of each cell (Prillo and Eisenschlos 2020).
@@ -20,6 +21,7 @@ from torch_geometric.nn import GATv2Conv
 
 from normgate.families.imc.losses import divergence, weighted
 from normgate.families.imc.model import Latent, gaussian
+from normgate.families.imc.packed import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,8 @@ class Nodes(NamedTuple):
     cells_bnc: Tensor
     order_bnn: Tensor | None
     """Row: a cell of the input; column: a cell of the decoder. None without one."""
+    own_bnc: Tensor
+    """The decoder's cells, in its own order."""
 
 
 class CellGraphModel(nn.Module):
@@ -73,6 +77,14 @@ class CellGraphModel(nn.Module):
             nn.Linear(2 * HIDDEN, channels),
         )
 
+    def forward(self, packed_bnf: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent means (b, d) and reconstructed cells (b, n, c), padding 0."""
+        batch = unpacked(packed_bnf)
+        features = self.features(batch)
+        mu = self.encode(features, batch["mask"]).mu
+        cells = self.decode(mu, features, batch["mask"]).cells_bnc
+        return mu, cells * batch["mask"][..., None]
+
     def features(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Each cell after its neighbours' messages, (b, n, 64)."""
         x = self.first(batch["units"])
@@ -99,10 +111,10 @@ class CellGraphModel(nn.Module):
         tiled = z_bd[:, None].expand(-1, cells, -1)
         decoded: Tensor = self.decoder(torch.cat([tiled, places], dim=2))
         if self.score is None:
-            return Nodes(decoded, None)
+            return Nodes(decoded, None, decoded)
         scores_bn = self.score(features_bnh).squeeze(2)
         order_bnn = soft_ranks(scores_bn, mask_bn)
-        return Nodes(order_bnn @ decoded, order_bnn)
+        return Nodes(order_bnn @ decoded, order_bnn, decoded)
 
 
 def graph_loss(

@@ -43,17 +43,54 @@ def image_scores(
         abundance_r2 (of those means), medians over channels; sharpness, the ratio of
         gradient energies; diversity, the ratio of variances over units.
     """
-    each = channel_r2(found_uchw, truth_uchw)
-    lowest = np.argsort(np.asarray(scale))[: max(1, len(each) // 10)]
     means = [x.mean(axis=(2, 3), keepdims=True) for x in (found_uchw, truth_uchw)]
     spatial = channel_r2(found_uchw - means[0], truth_uchw - means[1])
     return {
-        "r2_median": float(np.median(each)),
-        "r2_low_scale": float(np.median(each[lowest])),
+        **_r2_scores(found_uchw, truth_uchw, scale),
         "spatial_r2": float(np.median(spatial)),
         "abundance_r2": float(np.median(channel_r2(means[0], means[1]))),
         "sharpness": sharpness(found_uchw, truth_uchw),
         "diversity": diversity(found_uchw, truth_uchw),
+    }
+
+
+def cell_scores(
+    found_nc11: Array,
+    truth_nc11: Array,
+    unit_n: NDArray[np.int64],
+    scale: Sequence[float],
+) -> dict[str, float]:
+    """Metrics of reconstructed cells; those that need a grid are not there.
+
+    Args:
+        found_nc11: Reconstructed cells (n, c, 1, 1) in the evaluation space.
+        truth_nc11: The cells there.
+        unit_n: The number of each cell's unit, from 0, in order.
+        scale: As in `image_scores`.
+
+    Returns:
+        r2_median and r2_low_scale over cells, abundance_r2 over the means of units,
+        and diversity, the ratio of variances over cells.
+    """
+    first = np.flatnonzero(np.diff(unit_n, prepend=-1))
+    counts = np.diff(first, append=len(unit_n))[:, None, None, None]
+    means = [np.add.reduceat(x, first) / counts for x in (found_nc11, truth_nc11)]
+    return {
+        **_r2_scores(found_nc11, truth_nc11, scale),
+        "abundance_r2": float(np.median(channel_r2(means[0], means[1]))),
+        "diversity": diversity(found_nc11, truth_nc11),
+    }
+
+
+def _r2_scores(
+    found_uchw: Array, truth_uchw: Array, scale: Sequence[float]
+) -> dict[str, float]:
+    """Median over all channels, and over the tenth of the lowest raw scale."""
+    each = channel_r2(found_uchw, truth_uchw)
+    lowest = np.argsort(np.asarray(scale))[: max(1, len(each) // 10)]
+    return {
+        "r2_median": float(np.median(each)),
+        "r2_low_scale": float(np.median(each[lowest])),
     }
 
 
@@ -134,12 +171,14 @@ def legacy_scores(found_uchw: Array, truth_uchw: Array) -> dict[str, float]:
         np.square(found_uchw).sum(axis=1) * np.square(truth_uchw).sum(axis=1)
     )
     cosine = (found_uchw * truth_uchw).sum(axis=1) / np.maximum(lengths, 1e-8)
-    gradient = sum(float(np.abs(np.diff(off, axis=axis)).mean()) for axis in (2, 3))
-    return {
+    scores = {
         "legacy_mse": float(np.square(off).mean()),
         "legacy_cosine_loss": float(1 - cosine.mean()),
-        "legacy_gradient_loss": gradient,
     }
+    if off.shape[2:] != (1, 1):
+        steps = (float(np.abs(np.diff(off, axis=axis)).mean()) for axis in (2, 3))
+        scores["legacy_gradient_loss"] = sum(steps)
+    return scores
 
 
 def _linear(classes: bool) -> Any:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normgate.engine.split import split_of
+from normgate.families.imc.graph_task import GraphTask
 from normgate.families.imc.task import ImcTask
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from normgate.acquisitions.geometry import GridGeometry
+    from normgate.acquisitions.geometry import Geometry
     from normgate.engine.settings import FitSettings
     from normgate.families.imc.settings import ImcSettings
     from normgate.families.imc.units import ImcUnits
@@ -25,7 +26,7 @@ class Plan:
     name: str
     """The registered model."""
     units: ImcUnits
-    geometry: GridGeometry
+    geometry: Geometry
     fold: NDArray[np.int64]
     """The fold of each unit."""
     folds: int
@@ -36,7 +37,8 @@ class Plan:
 
     def task(self, replicate: int, fit_settings: FitSettings) -> ImcTask:
         """One replicate as a task."""
-        return ImcTask(
+        kind = GraphTask if self.settings.model.arch == "cell_graph" else ImcTask
+        return kind(
             name=f"{self.name} replicate {replicate + 1}",
             units=self.units,
             parts=split_of(self.fold, self.folds, replicate),

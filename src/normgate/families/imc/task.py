@@ -1,5 +1,7 @@
 """One replicate of the IMC family as a task: reconstruct units through a latent.
 
+Here on grids of nodes; `graph_task` says what is otherwise for cells.
+
 Before the first step every weight of the loss must prove that it changes a gradient.
 Axes: b batch, u units, c channels, h rows and w columns of nodes, d latent.
 """
@@ -20,10 +22,10 @@ from normgate.engine.member import Conclusion
 from normgate.engine.task import Batch, Monitor, Split
 from normgate.families.imc import symmetry
 from normgate.families.imc.evaluate import Judge, Seen, look
-from normgate.families.imc.figures import reconstructions
+from normgate.families.imc.figures import compared
 from normgate.families.imc.liveness import refuse_dead_weights
 from normgate.families.imc.losses import training_loss
-from normgate.families.imc.model import Grid, build
+from normgate.families.imc.model import Grid, ImcModel, build
 from normgate.families.imc.vitals import imc_vitals, norm_vitals
 
 if TYPE_CHECKING:
@@ -86,10 +88,9 @@ class ImcTask:
             "cofactor": cofactor,
             "augment": augment,
         }
-        grid = Grid(channels=units.images.shape[1], side=units.side)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.model = build(settings.model, grid)
+            self.model = self._built()
         self._refuse_dead_weights(seed)
 
     @property
@@ -111,16 +112,13 @@ class ImcTask:
         order = torch.randperm(len(train), generator=generator).numpy()
         for start in range(0, self.steps_per_epoch * size, size):
             at = train[order[start : start + size]]
-            units = torch.from_numpy(self.units.images[at])
-            if self._augment:
-                turns = torch.randint(symmetry.COUNT, (size,), generator=generator)
-                units = symmetry.chosen(units, turns)
+            inputs = self._inputs(at, generator)
             shape = (size, self.settings.model.latent)
-            yield {"units": units, "noise": torch.randn(shape, generator=generator)}
+            yield {**inputs, "noise": torch.randn(shape, generator=generator)}
 
     def loss(self, batch: Batch, done: float) -> tuple[Tensor, Mapping[str, float]]:
         """See `losses.training_loss`."""
-        return training_loss(self.model, self.settings.loss, batch, done)
+        return self._lost(self.settings.loss, batch, done)
 
     def evaluate(self, split: Split) -> dict[str, float]:
         """Metrics of a split, without probes."""
@@ -137,17 +135,21 @@ class ImcTask:
         """
         if self._last is None or self._looks & (self._looks - 1):
             return {}
-        at = self.parts.validation
-        some = np.linspace(0, len(at) - 1, SHOWN).astype(int)
-        found = self.judge.restored(self._last.images[some])
+        truth, found = self.shown(self._last, self.parts.validation)
         path = folder / f"{PICTURE}.png"
-        names = self.units.spec.names
-        reconstructions(path, self.judge.truth(at[some]), found, names)
+        compared(path, truth, found, self.units.spec.names)
         return {PICTURE: path}
 
     def look(self, at: NDArray[np.int64]) -> Seen:
         """What the model, as it is now, makes of units by number."""
         return look(self.model, self.units.images[at])
+
+    def shown(
+        self, seen: Seen, at: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Some units (6, c, h, w) and their reconstructions, in the judge's space."""
+        some = np.linspace(0, len(at) - 1, SHOWN).astype(int)
+        return self.judge.truth(at[some]), self.judge.restored(seen.images[some])
 
     def vitals(self) -> tuple[Vital, ...]:
         """Of the units after normalization, and of the test split."""
@@ -161,13 +163,12 @@ class ImcTask:
         """Test the fitted model.
 
         `kept` has test_at (u,), the unit numbers of the test split, test_mu (u, d),
-        their latents, and shown_truth and shown_found (6, c, h, w) of some, in the
-        evaluation space.
+        their latents, and shown_truth and shown_found, as `shown` gives them.
         """
         test = self.parts.test
         seen = self.look(test)
         scores = self._scored(seen, test)
-        some = np.linspace(0, len(test) - 1, SHOWN).astype(int)
+        truth, found = self.shown(seen, test)
         scores |= {
             f"r2.{name}": value
             for name, value in self.judge.channel_r2(seen, test).items()
@@ -180,8 +181,8 @@ class ImcTask:
             kept={
                 "test_at": torch.from_numpy(test),
                 "test_mu": torch.from_numpy(seen.mu.astype(np.float32)),
-                "shown_truth": torch.from_numpy(self.judge.truth(test[some])),
-                "shown_found": torch.from_numpy(self.judge.restored(seen.images[some])),
+                "shown_truth": torch.from_numpy(truth),
+                "shown_found": torch.from_numpy(found),
             },
         )
 
@@ -205,16 +206,36 @@ class ImcTask:
         at = getattr(self.parts, split)
         # The check before the first step let no dead weight through.
         scores = {**self._scored(self.look(at), at), "dead_weights": 0.0}
+        grids = self.units.joined is None
         return (
-            *norm_vitals(self.units.spec.names, self.units.images),
-            *imc_vitals(scores, self.settings.model.logvar),
+            *norm_vitals(self.units.spec.names, self.units.values(self.units.images)),
+            *imc_vitals(scores, self.settings.model.logvar, grids=grids),
         )
+
+    def _built(self) -> ImcModel:
+        """The untrained network."""
+        grid = Grid(channels=self.units.images.shape[1], side=self.units.side)
+        return build(self.settings.model, grid)
+
+    def _inputs(self, at: NDArray[np.int64], generator: torch.Generator) -> Batch:
+        """Units by number, as the loss takes them."""
+        units = torch.from_numpy(self.units.images[at])
+        if self._augment:
+            turns = torch.randint(symmetry.COUNT, (len(at),), generator=generator)
+            units = symmetry.chosen(units, turns)
+        return {"units": units}
+
+    def _lost(
+        self, weights: LossSettings, batch: Batch, done: float
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """The loss of a batch under some weights, and its parts."""
+        return training_loss(self.model, weights, batch, done)
 
     def _refuse_dead_weights(self, seed: int) -> None:
         """Hold each weight of the loss against one batch."""
         batch = next(self.batches(torch.Generator().manual_seed(seed)))
 
         def loss(weights: LossSettings) -> Tensor:
-            return training_loss(self.model, weights, batch, 1.0)[0]
+            return self._lost(weights, batch, 1.0)[0]
 
         refuse_dead_weights(self.model, self.settings.loss, loss)

@@ -14,7 +14,7 @@ from normgate.families.imc.advisory import advisory
 from normgate.gate.vitals import Vital, channel_std, dead_channel, scale_ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -37,7 +37,9 @@ SMALLEST_SIGMA: dict[Logvar, float] = {"linear": 0.0067, "silu_legacy": 0.870}
 """exp(logvar / 2) at the least log variance: -10 by the clamp, -0.2785 by SiLU."""
 
 
-def imc_vitals(metrics: Mapping[str, float], logvar: Logvar) -> tuple[Vital, ...]:
+def imc_vitals(
+    metrics: Mapping[str, float], logvar: Logvar, *, grids: bool = True
+) -> tuple[Vital, ...]:
     """Every vital whose metrics are there.
 
     Args:
@@ -45,18 +47,20 @@ def imc_vitals(metrics: Mapping[str, float], logvar: Logvar) -> tuple[Vital, ...
             `kl_reported` (as a sum over dimensions), `clean_sharpness`,
             `density_probe`, `perm_accuracy` and `canonical_consistency`.
         logvar: How the network makes log variances.
+        grids: Whether units are grids; cells have no layout, and their permuter
+            chooses among other than eight.
     """
     return (
         kl_true(metrics["kl_true"]),
         active(metrics["active_share"]),
         diversity(metrics["diversity"]),
-        spatial(metrics["spatial_r2"]),
+        *((spatial(metrics["spatial_r2"]),) if grids else ()),
         abundance(metrics["abundance_r2"]),
         lowest_scale(metrics["r2_low_scale"]),
         dead_weights(metrics["dead_weights"]),
         smallest_sigma(SMALLEST_SIGMA[logvar]),
         floor(metrics["kl_reported"], metrics["kl_true"]),
-        *_where(metrics),
+        *_where(metrics, grids),
         *advisory(metrics),
     )
 
@@ -78,14 +82,15 @@ def norm_vitals(
     return (scale_ratio(stds), *(one for one in judged if one.level != "green"))
 
 
-def _where(metrics: Mapping[str, float]) -> tuple[Vital, ...]:
+def _where(metrics: Mapping[str, float], grids: bool) -> tuple[Vital, ...]:
     """Those that not every training can have."""
-    rules = {
-        "clean_sharpness": sharpness,
-        "density_probe": density,
-        "perm_accuracy": permuted,
-        "canonical_consistency": consistent,
-    }
+    rules: dict[str, Callable[[float], Vital]] = {"density_probe": density}
+    if grids:
+        rules |= {
+            "clean_sharpness": sharpness,
+            "perm_accuracy": permuted,
+            "canonical_consistency": consistent,
+        }
     return tuple(rule(metrics[name]) for name, rule in rules.items() if name in metrics)
 
 
