@@ -29,6 +29,8 @@ FUSION_EXAMPLE = (2, 16, 16)
 """Slices, rows and columns of the logged input example."""
 IMC_UNITS = 2
 """Units along each side of the logged input example."""
+IMC_CELLS = (2, 3)
+"""Rows and columns of cells in it, where units are of cells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +101,12 @@ def _imc(spec: Spec, card: Mapping[str, Any]) -> Interface:
     Units u follow one another, acquisition by acquisition.
     """
     channels, geometry = len(spec.channels), card.get("geometry", {})
+    if geometry.get("kind") == "cells":
+        return _imc_cells(channels)
     if geometry.get("kind") != "grid":
-        raise BundleError("the card's geometry is no grid; write the bundle again")
+        raise BundleError(
+            "the card's geometry is neither grid nor cells; write the bundle again"
+        )
     sides = [IMC_UNITS * side * geometry["pool"] for side in geometry["grid"]]
     shape = (1, channels, *sides)
     ramp = np.linspace(0, 500, num=int(np.prod(shape)))
@@ -111,6 +117,28 @@ def _imc(spec: Spec, card: Mapping[str, Any]) -> Interface:
             _tensor(np.float32, (-1, channels, *geometry["grid"]), "reconstruction"),
         ),
         example=np.rint(ramp).astype(np.float32).reshape(shape),
+    )
+
+
+def _imc_cells(channels: int) -> Interface:
+    """Raw acquisitions with a label image as last plane (n, c + 1, y, x) in.
+
+    Latents (u, d) and cells (u, k, c) come out.
+    """
+    rows, columns = IMC_CELLS
+    labels_yx = np.zeros((4 * rows, 4 * columns), np.float32)
+    for number in range(rows * columns):
+        y, x = 4 * (number // columns), 4 * (number % columns)
+        labels_yx[y : y + 3, x : x + 3] = number + 1
+    ramp = np.rint(np.linspace(0, 500, num=channels * labels_yx.size))
+    planes_cyx = ramp.astype(np.float32).reshape(channels, *labels_yx.shape)
+    return Interface(
+        signature=_signature(
+            _tensor(np.float32, (-1, channels + 1, -1, -1)),
+            _tensor(np.float32, (-1, -1), "latent"),
+            _tensor(np.float32, (-1, -1, channels), "reconstruction"),
+        ),
+        example=np.concatenate([planes_cyx, labels_yx[None]])[None],
     )
 
 
