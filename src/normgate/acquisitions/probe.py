@@ -9,7 +9,7 @@ and compares.
 
 The probe has two parts. The whole planes show what each intensity becomes; others are
 cut into grids or measured as cells by the model's own geometry. How many cells make a
-unit is asked with places alone, more of them than three units hold.
+unit is asked with places alone, one more of them than two units hold.
 
 Axes: n units or cells, c channels, y rows, x columns, e edges.
 """
@@ -161,8 +161,12 @@ def probe_labels() -> NDArray[np.int64]:
 
 
 def probe_places(geometry: CellGeometry) -> NDArray[np.float32]:
-    """Places (n, 2) of more cells than three units hold, evenly strewn, none alike."""
-    number = np.arange(3 * geometry.cells + 2, dtype=np.float64)[:, None]
+    """Places (n, 2) of one cell more than two units hold, evenly strewn, none alike.
+
+    Halved, they are as many as a unit holds and one more: a cut that lets a unit have
+    one cell more or less makes other parts of them.
+    """
+    number = np.arange(2 * geometry.cells + 1, dtype=np.float64)[:, None]
     # The plastic ratio's powers: Roberts' R2 sequence.
     steps = np.array([0.7548776662466927, 0.5698402909980532])
     places: NDArray[np.float32] = (number * steps % 1.0 * (900.0, 1000.0)).astype(

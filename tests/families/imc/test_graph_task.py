@@ -97,12 +97,13 @@ def test_metrics_that_need_a_grid_are_absent_and_so_are_their_vitals(
     assert "imc.images.abundance_r2" in names
 
 
-def test_a_loader_that_cuts_units_otherwise_is_found_out() -> None:
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_loader_that_cuts_units_otherwise_is_found_out(more: int) -> None:
     class Other(Loader):
-        """Lets a unit have one cell more."""
+        """Lets a unit have another number of cells."""
 
         def parts(self, positions_n2: Any) -> Any:
-            return parts_of(positions_n2, GEOMETRY.cells + 1)
+            return parts_of(positions_n2, GEOMETRY.cells + more)
 
     with pytest.raises(FingerprintMismatch, match="number of cells of a unit"):
         verify(Other(spec(), GEOMETRY), "hdf5")
