@@ -8,6 +8,7 @@ files list the channels.
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -46,7 +47,8 @@ def draw_diagnosis(found: Diagnosis, path: Path) -> None:
         for number, part in enumerate(parts):
             first = number * PER_STRIP
             _strip(part, found, range(first, min(first + PER_STRIP, count)), heights)
-        figure.suptitle(_title(found), fontsize=9)
+        title = textwrap.fill(_title(found), int(14 * size[0]))
+        figure.suptitle(title, fontsize=9)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
     write_atomic(path, buffer.getvalue())
