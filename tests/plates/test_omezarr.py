@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,27 +60,6 @@ def test_a_plate_becomes_a_complete_table_of_planes(
             plane = read_image(tmp_path / row[f"path_{marker}"])
             moment = row["timepoint_ms"] // 10000
             np.testing.assert_array_equal(plane, whole[moment, channel, 0])
-
-
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
-@pytest.mark.parametrize(
-    "plate",
-    [
-        pytest.param(Plate(times=2, steps=3, cells="cells"), id="every-axis"),
-        pytest.param(Plate(axes="cyx"), id="channels-only"),
-        pytest.param(Plate(axes="yx", labels=()), id="flat"),
-    ],
-)
-def test_the_plates_of_these_tests_are_valid_ome_zarr(
-    tmp_path: Path, version: str, plate: Plate
-) -> None:
-    models = pytest.importorskip("ome_zarr_models", reason="no ome-zarr-models here")
-    store = write(tmp_path, replace(plate, version=version))
-    package = models.v04 if version == "0.4" else models.v05
-    hcs = package.HCS.from_zarr(zarr.open_group(str(store), mode="r"))
-    assert len(list(hcs.well_groups)) == 2
-    image = zarr.open_group(str(store / "B/2/0"), mode="r")
-    assert package.Image.from_zarr(image)
 
 
 @BOTH
