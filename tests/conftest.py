@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.postgresql", "tests.objectstore"]
+# Time is measured in bench/: a busy machine must not fail a law.
+settings.register_profile("normgate", deadline=None)
+settings.load_profile("normgate")
 
 MOST_PROCESSES = 4
 """Each may hold servers of MLflow and PostgreSQL, some 2 GB in all."""
