@@ -96,7 +96,7 @@ def deep_card(bundle: Path) -> None:
 
 
 def unknown_family(bundle: Path) -> None:
-    write_card(bundle, family="fusion")
+    write_card(bundle, family="unheard")
     close(bundle)
 
 
@@ -156,7 +156,7 @@ def traversal(bundle: Path) -> None:
         pytest.param(
             unknown_family,
             {"incomplete", "applied-differs"},
-            "family 'fusion' is unknown to this server",
+            "family 'unheard' is unknown to this server",
             id="unknown-family",
         ),
         pytest.param(
