@@ -30,6 +30,7 @@ from mlflow_normgate.ledger.contracts import (
     is_pattern,
 )
 from mlflow_normgate.ledger.verdicts import freeze, promotions, record
+from mlflow_normgate.pace import keep_pace
 from mlflow_normgate.reserved import invalid, refused
 from normgate.errors import ContractError
 
@@ -178,6 +179,7 @@ class BindingStore(GatingStore):
 
     def _evidence(self, reached: Callable[[str], bool]) -> Found:
         """Collect the evidence on what is promoted, before any lock is taken."""
+        keep_pace()
         with self.ManagedSessionMaker() as session:
             workspace = self._get_active_workspace()
             keys = {

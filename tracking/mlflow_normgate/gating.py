@@ -25,6 +25,7 @@ from mlflow_normgate.judging import Refused, Version, judge, settle, show
 from mlflow_normgate.ledger.registrations import register
 from mlflow_normgate.ledger.verdicts import Decision, record
 from mlflow_normgate.locking import LockingStore
+from mlflow_normgate.pace import keep_pace
 from mlflow_normgate.reserved import refused
 
 if TYPE_CHECKING:
@@ -57,13 +58,17 @@ class GatingStore(LockingStore):
             target: The protected alias or stage that is asked for.
 
         Raises:
-            MlflowException: With status 403 and every reason, if it is refused.
+            MlflowException: With status 403 and every reason, if it is refused; with
+                429 if the client asks too often.
         """
         if not self.gated:
             yield
             return
         location = self.stored_at(name, version)
-        evidence = None if self.is_prompt(name, location) else collect(location)
+        evidence = None
+        if not self.is_prompt(name, location):
+            keep_pace()
+            evidence = collect(location)
 
         def decide(session: Session, fetch: Callable[[], Version]) -> Any:
             self.lock(session, name)

@@ -224,8 +224,6 @@ def _turn() -> Iterator[None]:
 
 
 def _read_all(files: list[StoredFile]) -> Iterator[tuple[str, ModelFile]]:
-    if not files:
-        return
     if not files:  # What is known already waits for nobody's reading.
         return
     heads = 0

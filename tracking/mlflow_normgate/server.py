@@ -24,6 +24,7 @@ from mlflow.environment_variables import (
 )
 
 from mlflow_normgate import storage
+from mlflow_normgate.pace import asks_per_minute
 from mlflow_normgate.storage import SCHEME
 from normgate.errors import SettingsError
 
@@ -89,6 +90,7 @@ def plan(store: str | None, artifacts: str | None, options: Sequence[str]) -> La
         _one("--artifacts", artifacts, given, ARTIFACTS) or storage.DEFAULT_ARTIFACTS
     )
     _refuse_ways_around(given, database)
+    asks_per_minute()
     found = given.params
     handed = {key: found[key] for key in ADDRESSES if found[key]}
     handed |= {BACKEND: database, REGISTRY: SCHEME + database, ARTIFACTS: destination}

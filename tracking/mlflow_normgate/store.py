@@ -29,6 +29,7 @@ from mlflow_normgate.judging import registered_note
 from mlflow_normgate.ledger.contracts import is_pattern
 from mlflow_normgate.ledger.rules import PROTECTED_STAGES
 from mlflow_normgate.notes import with_note
+from mlflow_normgate.pace import keep_pace
 from mlflow_normgate.reading import VerifyingStore
 from mlflow_normgate.reserved import invalid, refused
 from normgate.errors import ContractError
@@ -94,6 +95,7 @@ class GatedStore(VerifyingStore):
         )
         if not self.gated or self.is_prompt(name, source):
             return create(run_id=run_id, tags=tags, description=description)
+        keep_pace()
         evidence = collect(self.location(source))
         found = reserved.record(evidence).items()
         note = registered_note(evidence, self.demanded(name))
