@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 Statistics = Literal["contract", "measure"]
 NAME = "imc"
 """The registered model, its preset and its contract."""
-CELLS_SPEC = "imc_counts"
-"""The usual spec of cell graphs: masks are of images of counts."""
+CELLS = "imc_counts"
+"""The usual spec and contract of cell graphs: masks are of images of counts."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _LOSS, _MODEL = LossSettings(), ModelSettings()
 
@@ -113,6 +113,12 @@ class Request:
     check: str
     """`block`, `warn` or `off`: what a red finding of the data does."""
 
+    @property
+    def contract(self) -> Path:
+        """What a model that is bound to no contract is bound to."""
+        cells = isinstance(self.geometry, CellGeometry)
+        return CONTRACTS / f"{CELLS if cells else NAME}.json"
+
 
 def imc_options(command: _Command) -> _Command:
     """The options of the entry, in the order of its MLproject parameters."""
@@ -134,7 +140,7 @@ def parse(options: dict[str, Any]) -> Request:
     cells = options["arch"] == "cell_graph"
     if cells:
         _refuse_for_cells(options)
-    usual = CELLS_SPEC if cells else NAME
+    usual = CELLS if cells else NAME
     spec_path = Path(options["spec"] or CONTRACTS / "specs" / f"{usual}.json")
     spec = read_spec(spec_path)
     if not measures:
@@ -153,7 +159,7 @@ def parse(options: dict[str, Any]) -> Request:
         augment=bool(options["augment"]),
         fit=_fit(options),
         out=Path(options["out"]),
-        finish=finishes(options) and not cells,
+        finish=finishes(options),
         check=options["check"],
     )
 
@@ -164,10 +170,6 @@ def _refuse_for_cells(options: dict[str, Any]) -> None:
         raise SettingsError(
             "arch is cell_graph, and the demonstration's acquisitions are without "
             "masks; name an acquisition CSV with masks (data)"
-        )
-    if options["finish"] == "all":
-        raise SettingsError(
-            "finish is all, but deploy does not write cell graphs; use finish=train"
         )
     if options["augment"]:
         raise SettingsError(

@@ -82,7 +82,6 @@ def test_abundances_can_be_given_up_in_words_alone(options: ModuleType) -> None:
     [
         pytest.param({"perm": 1.2}, "permuter none has no permutation", id="perm"),
         pytest.param({"arch": "cell_graph"}, "without masks", id="cells-of-nothing"),
-        pytest.param({**CELLS, "finish": "all"}, "finish is all", id="cells-deployed"),
         pytest.param(
             {**CELLS, "augment": 1}, "however it is turned", id="cells-turned"
         ),
@@ -103,12 +102,17 @@ def test_what_can_not_be_meant_is_refused(
         parsed(options, **changed)
 
 
-def test_cell_graphs_are_of_counts_and_only_trained(options: ModuleType) -> None:
+def test_cell_graphs_are_of_counts_and_deployed_if_asked(
+    options: ModuleType,
+) -> None:
     request = parsed(options, **CELLS, cells=20, edges="delaunay")
     assert (request.geometry.cells, request.geometry.edges) == (20, "delaunay")
     assert request.settings.model.permuter == "softsort"
     assert len(request.spec.channels) == 16
     assert not request.finish
+    asked = parsed(options, **CELLS, finish="all")
+    assert asked.finish
+    assert asked.contract == ROOT / "contracts" / "imc_counts.json"
 
 
 @pytest.mark.slow
