@@ -5,22 +5,23 @@ What `mlflow run` passes is text; here it becomes one checked request, or a sent
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 from _options import (
     CONTRACTS,
+    Command,
     check_counts,
     choose,
+    decorated,
     finishes,
+    fit_of,
     given,
 )
 
 from normgate.contract import provenance_beside, read_spec
-from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.fusion.settings import (
     PRESETS,
@@ -34,10 +35,10 @@ from normgate.volumes.geometry import VolumeGeometry
 
 if TYPE_CHECKING:
     from normgate.contract import Provenance, Spec
+    from normgate.engine.settings import FitSettings
 
 Statistics = Literal["contract", "measure"]
 OnRed = Literal["refuse", "record"]
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _DEFAULT = PRESETS["stroke"].loss
 
 _OPTIONS = (
@@ -65,11 +66,6 @@ _OPTIONS = (
     click.option("--patch", default="32,32", help="rows,columns; slices first for 3D."),
     click.option("--stop-on-red", default=0, help="From this epoch on; 0 never."),
     click.option("--amp", default=1, help="Mixed precision on CUDA; 0 is off."),
-    click.option("--seed", default=0, help="Splits and replicates follow from it."),
-    click.option("--out", default="work", help="Where everything is written."),
-    click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
-    click.option("--finish", default="auto", help="auto, train or all."),
-    click.option("--check", default="block", help="Of data: block, warn or off."),
 )  # fmt: skip
 
 
@@ -102,11 +98,9 @@ class Request:
     """`block`, `warn` or `off`: what a red finding of the data does."""
 
 
-def fusion_options(command: _Command) -> _Command:
+def fusion_options(command: Command) -> Command:
     """The options of the entry, in the order of its MLproject parameters."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return decorated(command, _OPTIONS)
 
 
 def parse(options: dict[str, Any]) -> Request:
@@ -140,7 +134,7 @@ def parse(options: dict[str, Any]) -> Request:
             bound=options["bound"],
         ),
         task=TaskSettings(passes=options["passes"]),
-        fit=_fit(options),
+        fit=fit_of(options),
         out=Path(options["out"]),
         finish=finishes(options),
         check=_check(options),
@@ -155,19 +149,6 @@ def _preset(options: dict[str, Any]) -> Preset:
         )
     weights = {name: options[name] for name in ("alpha", "beta", "gamma", "lambda_roi")}
     return replace(known, loss=replace(known.loss, **weights))
-
-
-def _fit(options: dict[str, Any]) -> FitSettings:
-    return FitSettings(
-        epochs=options["epochs"],
-        seed=options["seed"],
-        lr=options["lr"],
-        weight_decay=options["weight_decay"],
-        batch_size=options["batch_size"],
-        stop_on_red=options["stop_on_red"] or None,
-        amp=bool(options["amp"]),
-        device=options["device"],
-    )
 
 
 def _patch(text: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from mlflow_normgate.entry import run_entry
 from normgate.acquisitions.applied import like_of, verify
 from normgate.acquisitions.demo import read_truth, write_demo
 from normgate.acquisitions.load import Loader
+from normgate.acquisitions.measured import STATE_NAME
 from normgate.acquisitions.table import Acquisition, acquisitions, read_acquisition_csv
 from normgate.engine.assemble import assemble
 from normgate.engine.record import flat_params
@@ -142,6 +143,7 @@ def _constants(
         replicates=request.replicates,
         markers=request.markers,
         progress=LoggedProgress("measured", "acquisitions"),
+        state=request.out / STATE_NAME,
     )
 
 

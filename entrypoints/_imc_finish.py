@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from _imc_options import NAME
-from _options import CONTRACTS
 from _training import deployed, job_name, promoted
 
 from mlflow_normgate.deployment import resolve_all
@@ -38,7 +37,7 @@ def finish(parent: Run, request: Request, data: Path, model: Trained) -> list[st
     Raises:
         PromotionRefused: The gate refused the model, with every reason.
     """
-    lines = promoted([model], CONTRACTS / f"{NAME}.json", NAME)
+    lines = promoted([model], request.contract, NAME)
     models = resolve_all([f"{model.name}@{CHAMPION}"])
     folder = request.out / "latents" / job_name(models, data)
     settings = DeploySettings(data=data, out=folder, device=request.fit.device)

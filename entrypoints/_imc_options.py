@@ -5,25 +5,26 @@ What `mlflow run` passes is text; here it becomes one checked request, or a sent
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 from _options import (
     CONTRACTS,
+    Command,
     check_counts,
     choose,
+    decorated,
     finishes,
+    fit_of,
     given,
 )
 
 from normgate.acquisitions.geometry import CellGeometry, GridGeometry
 from normgate.acquisitions.statistics import StatisticsSettings
 from normgate.contract import provenance_beside, read_spec
-from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.imc.settings import (
     PERMUTERS,
@@ -37,13 +38,13 @@ from normgate.plates.parameters import words
 if TYPE_CHECKING:
     from normgate.acquisitions.geometry import Geometry
     from normgate.contract import Provenance, Spec
+    from normgate.engine.settings import FitSettings
 
 Statistics = Literal["contract", "measure"]
 NAME = "imc"
 """The registered model, its preset and its contract."""
-CELLS_SPEC = "imc_counts"
-"""The usual spec of cell graphs: masks are of images of counts."""
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+CELLS = "imc_counts"
+"""The usual spec and contract of cell graphs: masks are of images of counts."""
 _LOSS, _MODEL = LossSettings(), ModelSettings()
 
 _OPTIONS = (
@@ -79,11 +80,6 @@ _OPTIONS = (
     click.option("--edges", default="knn", help="Of cell_graph: or delaunay."),
     click.option("--neighbours", default=6, help="Of cell_graph, with knn."),
     click.option("--stop-on-red", default=0, help="From this epoch on; 0 never."),
-    click.option("--seed", default=0, help="Splits and replicates follow from it."),
-    click.option("--out", default="work", help="Where everything is written."),
-    click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
-    click.option("--finish", default="auto", help="auto, train or all."),
-    click.option("--check", default="block", help="Of data: block, warn or off."),
 )  # fmt: skip
 
 
@@ -113,12 +109,16 @@ class Request:
     check: str
     """`block`, `warn` or `off`: what a red finding of the data does."""
 
+    @property
+    def contract(self) -> Path:
+        """What a model that is bound to no contract is bound to."""
+        cells = isinstance(self.geometry, CellGeometry)
+        return CONTRACTS / f"{CELLS if cells else NAME}.json"
 
-def imc_options(command: _Command) -> _Command:
+
+def imc_options(command: Command) -> Command:
     """The options of the entry, in the order of its MLproject parameters."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return decorated(command, _OPTIONS)
 
 
 def parse(options: dict[str, Any]) -> Request:
@@ -134,7 +134,7 @@ def parse(options: dict[str, Any]) -> Request:
     cells = options["arch"] == "cell_graph"
     if cells:
         _refuse_for_cells(options)
-    usual = CELLS_SPEC if cells else NAME
+    usual = CELLS if cells else NAME
     spec_path = Path(options["spec"] or CONTRACTS / "specs" / f"{usual}.json")
     spec = read_spec(spec_path)
     if not measures:
@@ -151,9 +151,9 @@ def parse(options: dict[str, Any]) -> Request:
         folds=options["folds"],
         settings=ImcSettings(model=_model(options), loss=_loss(options)),
         augment=bool(options["augment"]),
-        fit=_fit(options),
+        fit=fit_of(options),
         out=Path(options["out"]),
-        finish=finishes(options) and not cells,
+        finish=finishes(options),
         check=options["check"],
     )
 
@@ -164,10 +164,6 @@ def _refuse_for_cells(options: dict[str, Any]) -> None:
         raise SettingsError(
             "arch is cell_graph, and the demonstration's acquisitions are without "
             "masks; name an acquisition CSV with masks (data)"
-        )
-    if options["finish"] == "all":
-        raise SettingsError(
-            "finish is all, but deploy does not write cell graphs; use finish=train"
         )
     if options["augment"]:
         raise SettingsError(
@@ -219,16 +215,4 @@ def _loss(options: dict[str, Any]) -> LossSettings:
         free_bits=options["free_bits"],
         free_bits_mode=options["free_bits_mode"],
         warmup=options["warmup"],
-    )
-
-
-def _fit(options: dict[str, Any]) -> FitSettings:
-    return FitSettings(
-        epochs=options["epochs"],
-        seed=options["seed"],
-        lr=options["lr"],
-        weight_decay=options["weight_decay"],
-        batch_size=options["batch_size"],
-        stop_on_red=options["stop_on_red"] or None,
-        device=options["device"],
     )

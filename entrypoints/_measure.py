@@ -108,7 +108,7 @@ def _acquisitions(options: Options) -> Report:
     frame = read_acquisition_csv(options.data)
     progress = LoggedProgress("measured", "acquisitions")
     spec, provenance, quarantined = measure_table(
-        frame, options.data, settings, progress
+        frame, options.data, settings, progress, options.out
     )
     return replace(write_spec(spec, provenance, options.out), warnings=quarantined)
 

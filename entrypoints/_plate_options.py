@@ -5,25 +5,32 @@ What `mlflow run` passes is text; here it becomes one checked request, or a sent
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-from _options import CONTRACTS, check_counts, finishes, given
+from _options import (
+    CONTRACTS,
+    Command,
+    check_counts,
+    decorated,
+    finishes,
+    fit_of,
+    given,
+)
 
 from normgate.contract import provenance_beside, read_spec
-from normgate.engine.settings import FitSettings
 from normgate.errors import SettingsError
 from normgate.families.plate.settings import PRESETS, ModelSettings, Preset
 from normgate.plates.geometry import Geometry
 from normgate.plates.parameters import whole_numbers, words
 
 if TYPE_CHECKING:
-    from normgate.contract import Provenance, Spec
+    from collections.abc import Callable
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+    from normgate.contract import Provenance, Spec
+    from normgate.engine.settings import FitSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +57,7 @@ class Request:
     """`block`, `warn` or `off`: what a red finding of the data does."""
 
 
-def plate_options(preset: str) -> Callable[[_Command], _Command]:
+def plate_options(preset: str) -> Callable[[Command], Command]:
     """The options of an entry, in the order of its MLproject parameters."""
     options = [
         click.option("--data", default="", help="The plate CSV; empty: a demo."),
@@ -74,19 +81,9 @@ def plate_options(preset: str) -> Callable[[_Command], _Command]:
         click.option("--window", default=32, help="Pixels cut out; not for site."),
         click.option("--size", default=32, help="Pixels that the network sees."),
         click.option("--border", default="drop", help="drop, reflect or zero."),
-        click.option("--seed", default=0, help="Splits and replicates follow from it."),
-        click.option("--out", default="work", help="Where everything is written."),
-        click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0."),
-        click.option("--finish", default="auto", help="auto, train or all."),
-        click.option("--check", default="block", help="Of data: block, warn or off."),
     ]
 
-    def decorate(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+    return lambda command: decorated(command, options)
 
 
 _TIMEPOINTS = click.option(
@@ -130,14 +127,7 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
             dropout=options["dropout"],
             intensity_jitter=options["intensity_jitter"],
         ),
-        fit=FitSettings(
-            epochs=options["epochs"],
-            seed=options["seed"],
-            lr=options["lr"],
-            weight_decay=options["weight_decay"],
-            batch_size=options["batch_size"],
-            device=options["device"],
-        ),
+        fit=fit_of(options),
         out=Path(options["out"]),
         finish=finish,
         check=options["check"],

@@ -15,11 +15,11 @@ from normgate.acquisitions.measured import AcquisitionMeasureSettings, measure_t
 from normgate.acquisitions.read import read_acquisition
 from normgate.acquisitions.statistics import (
     StatisticsSettings,
-    Tally,
     common_markers,
     measure,
 )
 from normgate.acquisitions.table import read_acquisition_csv
+from normgate.acquisitions.tally import empty
 from normgate.contract import Channel, imc
 from normgate.errors import DataError, SettingsError
 
@@ -62,7 +62,7 @@ def test_neither_order_nor_sharing_out_changes_a_bit(tmp_path: Path) -> None:
     whole = measure(rows, ["E0001", "E0003"])
     turned = measure(rows[::-1], ["E0001", "E0003"])
     assert whole.spec() == turned.spec()
-    tallies = [Tally(("E0001",)) for _ in range(3)]
+    tallies = [empty(("E0001",)) for _ in range(3)]
     for place, row in enumerate(rows):
         values = pixels((row,), "E0001").astype(np.float32)
         for tally in (tallies[place % 2], tallies[2]):

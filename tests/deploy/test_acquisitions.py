@@ -86,7 +86,7 @@ def test_a_corrupt_slide_is_quarantined_and_the_others_are_encoded(
     report = deploy_acquisitions(ready, rows, settings)
     assert (report.encoded, report.quarantined) == (20, 4)
     bad = pd.read_csv(out / "quarantine.csv")
-    assert bad["case"].str.startswith("slide-03").all()
+    assert bad["acquisition"].str.startswith("slide-03").all()
     assert len(latents(out)) == 20
 
 

@@ -82,7 +82,6 @@ def test_abundances_can_be_given_up_in_words_alone(options: ModuleType) -> None:
     [
         pytest.param({"perm": 1.2}, "permuter none has no permutation", id="perm"),
         pytest.param({"arch": "cell_graph"}, "without masks", id="cells-of-nothing"),
-        pytest.param({**CELLS, "finish": "all"}, "finish is all", id="cells-deployed"),
         pytest.param(
             {**CELLS, "augment": 1}, "however it is turned", id="cells-turned"
         ),
@@ -103,33 +102,42 @@ def test_what_can_not_be_meant_is_refused(
         parsed(options, **changed)
 
 
-def test_cell_graphs_are_of_counts_and_only_trained(options: ModuleType) -> None:
+def test_cell_graphs_are_of_counts_and_deployed_if_asked(
+    options: ModuleType,
+) -> None:
     request = parsed(options, **CELLS, cells=20, edges="delaunay")
     assert (request.geometry.cells, request.geometry.edges) == (20, "delaunay")
     assert request.settings.model.permuter == "softsort"
     assert len(request.spec.channels) == 16
     assert not request.finish
+    asked = parsed(options, **CELLS, finish="all")
+    assert asked.finish
+    assert asked.contract == ROOT / "contracts" / "imc_counts.json"
 
 
 @pytest.mark.slow
-def test_a_small_training_on_cell_graphs_is_registered(tmp_path: Path) -> None:
+def test_a_training_on_cell_graphs_is_promoted_and_deployed(tmp_path: Path) -> None:
     demo = DemoSettings(
-        mode="counts", channels=6, rows=24, columns=24, patients=4, per_slide=4
+        mode="counts", channels=16, rows=32, columns=32, patients=6, per_slide=12
     )
     csv = write_demo(tmp_path / "demo", demo)
     command = [
         sys.executable,
         str(FOLDER / "train_imc.py"),
-        *("--data", str(csv), "--statistics", "measure", "--folds", "4"),
-        *("--arch", "cell_graph", "--cells", "10", "--cofactor", "1"),
-        *("--replicates", "1", "--epochs", "2", "--latent", "4", "--out", "work"),
+        *("--data", str(csv), "--arch", "cell_graph", "--cells", "16"),
+        *("--cofactor", "1", "--kld-scale", "0.0001", "--latent", "16"),
+        *("--replicates", "1", "--epochs", "100", "--finish", "all", "--out", "work"),
     ]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    assert "imc version 1" in done.stderr
-    assert (tmp_path / "work" / "bundles" / "imc" / "manifest.json").exists()
+    assert "imc version 1: promoted to champion" in done.stderr
+    assert "144 acquisitions, 144 encoded" in done.stderr
+    (table,) = (tmp_path / "work" / "latents").glob("*/imc/latents.csv")
+    assert table.read_text().startswith(
+        "acquisition,slide,patient,unit,y,x,cells,z0000"
+    )
 
 
 @pytest.mark.slow

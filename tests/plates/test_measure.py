@@ -17,6 +17,7 @@ from normgate.errors import DataError, SettingsError
 from normgate.plates import tally
 from normgate.plates.measure import MeasureSettings, imported, measure
 from normgate.plates.measured import write_measured, write_spec
+from normgate.transform import kept as kept_counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,7 +208,7 @@ def test_an_interrupted_measurement_goes_on_and_gives_the_same(
     settings = MeasureSettings(then="zscore")
     whole = measure(frame, path, tmp_path / "whole", settings)
     monkeypatch.setattr(tally, "PIECE", 4)
-    monkeypatch.setattr(tally, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(kept_counts, "SAVE_SECONDS", 0.0)
     read: list[str] = []
     real = tally.read_image
 
@@ -243,7 +244,7 @@ def test_a_state_of_other_pictures_or_options_is_not_used(
 ) -> None:
     frame, path = plates
     monkeypatch.setattr(tally, "PIECE", 4)
-    monkeypatch.setattr(tally, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(kept_counts, "SAVE_SECONDS", 0.0)
 
     def stop(done: int, total: int) -> None:
         if done >= 12:

@@ -32,6 +32,7 @@ _RECIPES: dict[str, Callable[..., Channel]] = {
     "image": image_z,
     "revin": revin,
 }
+STATE_NAME = ".measure-state.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ def measure_table(
     csv_path: Path,
     settings: AcquisitionMeasureSettings,
     progress: Callable[[int, int], None] | None = None,
+    out: Path | None = None,
 ) -> tuple[Spec, Provenance, tuple[str, ...]]:
     """Measure an acquisition table and make a spec of it.
 
@@ -75,6 +77,7 @@ def measure_table(
         csv_path: Its file.
         settings: What to measure.
         progress: As in `measure`.
+        out: The folder for the state of an interrupted measurement; None for no state.
 
     Returns:
         The spec, its provenance, and a sentence for each acquisition in quarantine.
@@ -99,7 +102,8 @@ def measure_table(
     if not rows:
         raise DataError(f"no row of {csv_path} is left to measure; ask for less")
     markers = settings.markers or common_markers(rows)
-    found = measure(rows, markers, settings.statistics, progress)
+    state = None if out is None else out / STATE_NAME
+    found = measure(rows, markers, settings.statistics, progress, state)
     spec = found.spec()
     if settings.then != "zscore":
         recipe = _RECIPES[settings.then]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from normgate.acquisitions.passes import Figures, Reading, StatisticsSettings
 from normgate.acquisitions.read import read_acquisition
-from normgate.acquisitions.tally import Tally
 from normgate.contract import ChannelProvenance, Provenance, Spec
 from normgate.contract.imc import dataset_z, distinct_names
 from normgate.contract.steps import exact
@@ -31,7 +30,6 @@ __all__ = [
     "Figures",
     "Statistics",
     "StatisticsSettings",
-    "Tally",
     "common_markers",
     "measure",
 ]
@@ -107,6 +105,7 @@ def measure(
     markers: Sequence[str],
     settings: StatisticsSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
+    state: Path | None = None,
 ) -> Statistics:
     """Measure the markers of training acquisitions.
 
@@ -115,6 +114,8 @@ def measure(
         markers: Which, in the order of the spec.
         settings: What to measure.
         progress: Told of the acquisitions read and of their total, for each pass.
+        state: What the names of files begin with that keep an interrupted measurement,
+            which are removed in the end; None to keep none.
 
     Raises:
         DataError: A marker is missing or has no range, or most acquisitions can't be
@@ -128,9 +129,19 @@ def measure(
     counted: tuple[str, ...] = ()
     for first in range(0, len(names), CHANNELS_AT_ONCE):
         block = names[first : first + CHANNELS_AT_ONCE]
-        reading = Reading(acquisitions, block, settings, quarantined, progress)
+        reading = Reading(
+            acquisitions=acquisitions,
+            names=block,
+            settings=settings,
+            quarantined=quarantined,
+            progress=progress,
+            state=state,
+        )
         own, counted = reading.figures()
         figures += own
+    if state is not None:
+        for file in state.parent.glob(f"{state.name}.*"):
+            file.unlink(missing_ok=True)
     return Statistics(
         settings=settings,
         figures=tuple(figures),

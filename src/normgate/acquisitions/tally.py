@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from normgate.errors import DataError
-from normgate.transform.float_histogram import FloatHistogram
+from normgate.transform.float_histogram import FineHistogram, FloatHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,19 +14,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_Counts = TypeVar("_Counts", FloatHistogram, FineHistogram)
+
 
 @dataclass(slots=True)
-class Tally:
+class Tally(Generic[_Counts]):
     """Exact counts of several channels; merging two is addition."""
 
     names: tuple[str, ...]
-    acquisitions: tuple[str, ...] = ()
-    counts: list[FloatHistogram] = field(init=False)
+    counts: list[_Counts]
     """A histogram for each channel."""
-
-    def __post_init__(self) -> None:
-        """Begin with nothing."""
-        self.counts = [FloatHistogram() for _ in self.names]
+    acquisitions: tuple[str, ...] = ()
 
     def add(
         self, acquisitions: Sequence[str], values: Sequence[NDArray[np.float32]]
@@ -49,7 +47,7 @@ class Tally:
                 raise DataError(f"{said}: channel {name}: {error}") from error
         self.acquisitions = (*self.acquisitions, *acquisitions)
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: Tally[_Counts]) -> None:
         """Add another tally of the same channels, of other acquisitions.
 
         Raises:
@@ -64,6 +62,11 @@ class Tally:
         for own, more in zip(self.counts, other.counts, strict=True):
             own.merge(more)
         self.acquisitions = (*self.acquisitions, *other.acquisitions)
+
+
+def empty(names: tuple[str, ...]) -> Tally[FloatHistogram]:
+    """A tally that has seen nothing."""
+    return Tally(names, [FloatHistogram() for _ in names])
 
 
 def _refuse_twice(names: Sequence[str], counted: Sequence[str]) -> None:

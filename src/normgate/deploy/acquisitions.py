@@ -3,7 +3,7 @@
     deploy.json  quarantine.csv              what the job is of, what can't be used
     <model>/latents.csv                      all acquisitions, a row for each unit
     <model>/<acquisition>/latents.csv        its rows, stamped
-    <model>/<acquisition>/reconstruction.h5  normalized units (u, c, h, w), stamped
+    <model>/<acquisition>/reconstruction.h5  normalized units, stamped
     <model>/<acquisition>/acquisition.json   written last: stamps and digests
 
 An acquisition is done when its `acquisition.json` stands there and its input files are
@@ -13,27 +13,21 @@ again. Channels are bound by marker, so a panel in another order gives the same 
 
 from __future__ import annotations
 
-import io
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import h5py
-import numpy as np
-import pandas as pd
-
 from normgate.acquisitions.applied import like_of, verify
-from normgate.acquisitions.geometry import GridGeometry
 from normgate.acquisitions.load import Loader
 from normgate.acquisitions.table import Acquisition, acquisitions, read_acquisition_csv
 from normgate.contract.files import write_atomic
 from normgate.deploy.agreement import check_names
 from normgate.deploy.folders import Kind, Ready, see_to_all, write_files
 from normgate.deploy.job import locked
+from normgate.deploy.latents import images, table, units_of
 from normgate.deploy.prepare import applied_by, check_applied, opened
 from normgate.engine.device import resolve_device
-from normgate.errors import BundleError
 from normgate.families.imc.assemble import FAMILY
 from normgate.families.imc.bundled import ImcBundles, geometry_of
 
@@ -43,14 +37,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from normgate.acquisitions.geometry import Box
+    from normgate.deploy.latents import Units
     from normgate.deploy.models import Promoted
     from normgate.deploy.settings import DeploySettings
-    from normgate.engine.bundle import Bundle
 
 FORMAT = "normgate.latents/1"
 LATENTS, IMAGES = "latents.csv", "reconstruction.h5"
-KIND = Kind(done="encoded", rows="acquisitions", stamp="acquisition.json")
+KIND = Kind(done="encoded", row="acquisition", stamp="acquisition.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +85,7 @@ def prepare_acquisitions(
     """Read the acquisition CSV, verify every model; see `prepare.prepare`.
 
     Raises:
-        BundleError: A bundle was altered, computes otherwise here, or is of cells.
+        BundleError: A bundle was altered or computes otherwise here.
         FingerprintMismatch: A model's acquisitions would be normalized otherwise than
             its training's were.
         DataError: The CSV is not valid.
@@ -106,7 +99,7 @@ def prepare_acquisitions(
     models = []
     for one in promoted:
         bundle = opened(one, FAMILY, ImcBundles(), where)
-        loader = Loader(bundle.spec, _grids(one, bundle))
+        loader = Loader(bundle.spec, geometry_of(bundle.card))
         check_applied(one, bundle, applied_by(one.name, partial(verify, loader, like)))
         models.append(Ready(promoted=one, bundle=bundle, loader=loader))
     return models, rows
@@ -140,17 +133,6 @@ def deploy_acquisitions(
     )
 
 
-def _grids(one: Promoted, bundle: Bundle) -> GridGeometry:
-    geometry = geometry_of(bundle.card)
-    if not isinstance(geometry, GridGeometry):
-        raise BundleError(
-            f"{one.name} version {one.version} encodes graphs of {geometry.kind}, "
-            "which deploy does not write; load its bundle in Python and send "
-            "acquisitions with their label images"
-        )
-    return geometry
-
-
 def _encode(
     out: Path, models: Sequence[Ready[Loader]], row: Acquisition, input_digest: str
 ) -> None:
@@ -160,10 +142,8 @@ def _encode(
         DataError: A file can't be read or used.
     """
     for model in models:
-        loaded = model.loader.load(row)
-        raw = np.stack([plane.astype(np.float32) for plane in loaded.planes])
-        found = model.bundle.ensemble.predict(raw[None])
-        units = model.loader.grids(loaded.image_cyx).boxes
+        units = units_of(model.loader, model.loader.load(row))
+        found = model.bundle.ensemble.predict(units.raw_cyx[None])
         stamps = {**model.stamps, "input_digest": input_digest}
         folder = out / model.promoted.name / row.acquisition
         _write(folder, row, units, found, model.bundle.spec.names, stamps)
@@ -172,14 +152,14 @@ def _encode(
 def _write(
     folder: Path,
     row: Acquisition,
-    units: Sequence[Box],
+    units: Units,
     found: dict[str, NDArray[Any]],
     channels: Sequence[str],
     stamps: dict[str, str],
 ) -> None:
     files = {
-        LATENTS: _latents(row, units, found["latent"], stamps),
-        IMAGES: _images(found["reconstruction"], channels, stamps),
+        LATENTS: table(row, units, found["latent"], stamps),
+        IMAGES: images(units, found["reconstruction"], channels, stamps),
     }
     record = {
         "format": FORMAT,
@@ -187,51 +167,9 @@ def _write(
         "acquisition": row.acquisition,
         "slide": row.slide,
         "patient": row.patient,
-        "units": len(units),
+        "units": len(found["latent"]),
     }
     write_files(folder, files, KIND.stamp, record)
-
-
-def _latents(
-    row: Acquisition,
-    units: Sequence[Box],
-    latent_ud: NDArray[Any],
-    stamps: dict[str, str],
-) -> bytes:
-    """A CSV row for each unit: where it lies, its latent, and what made it."""
-    where = pd.DataFrame(
-        {
-            "acquisition": row.acquisition,
-            "slide": row.slide,
-            "patient": row.patient,
-            "unit": [box.unit for box in units],
-            "y": [box.y for box in units],
-            "x": [box.x for box in units],
-        }
-    )
-    names = [f"z{number:04d}" for number in range(latent_ud.shape[1])]
-    latent = pd.DataFrame(latent_ud, columns=names)
-    made = pd.DataFrame(stamps, index=where.index)
-    text = io.StringIO(newline="")
-    pd.concat([where, latent, made], axis=1).to_csv(
-        text, index=False, lineterminator="\n", float_format="%.9g"
-    )
-    return text.getvalue().encode()
-
-
-def _images(
-    images_uchw: NDArray[Any], channels: Sequence[str], stamps: dict[str, str]
-) -> bytes:
-    """An HDF5 file of normalized reconstructions, channels and stamps beside."""
-    data = io.BytesIO()
-    with h5py.File(data, "w", track_order=True) as file:
-        dataset = file.create_dataset(
-            "reconstruction", data=images_uchw.astype(np.float32), track_times=False
-        )
-        dataset.attrs["channels"] = list(channels)
-        for key, value in stamps.items():
-            dataset.attrs[key] = value
-    return data.getvalue()
 
 
 def _join(folder: Path, rows: Sequence[Acquisition], bad: Mapping[str, str]) -> None:

@@ -53,24 +53,39 @@ class CaseReport:
         )
 
 
-def write_case_quarantine(out: Path, bad: dict[str, str]) -> None:
-    """Write what could not be used: a case and its sentence each, whole or not."""
+def write_quarantined(out: Path, row: str, bad: dict[str, str]) -> None:
+    """Write what could not be used: a row and its sentence each, whole or not.
+
+    Args:
+        out: The folder of the deployment.
+        row: What a row is, as `case`; the first column's name.
+        bad: By row: why it can't be used.
+    """
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(("case", "reason"))
+    table.writerow((row, "reason"))
     table.writerows(bad.items())
     write_atomic(out / "quarantine.csv", text.getvalue().encode())
 
 
-def refuse_ruin(bad: dict[str, str], total: int, settings: DeploySettings) -> None:
-    """Stop where too many cases can't be used.
+def refuse_ruin(
+    bad: dict[str, str], total: int, rows: str, settings: DeploySettings
+) -> None:
+    """Stop where too many rows can't be used.
+
+    Args:
+        bad: By row: why it can't be used.
+        total: Rows of the table.
+        rows: What they are, as `cases`.
+        settings: With the allowed share.
 
     Raises:
         DataError: With the first reason.
     """
     if len(bad) > settings.failed_share * total:
+        first = next(iter(bad.values()))
         raise DataError(
-            f"{len(bad)} of {total} cases can't be used, more than the allowed share "
-            f"of {settings.failed_share:g}; the first: {next(iter(bad.values()))}; see "
+            f"{len(bad)} of {total} {rows} can't be used, more than the allowed share "
+            f"of {settings.failed_share:g}; the first: {first}; see "
             f"{settings.out}/quarantine.csv"
         )

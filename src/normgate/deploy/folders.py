@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from normgate.contract.files import write_atomic
-from normgate.deploy.case_report import refuse_ruin, write_case_quarantine
+from normgate.deploy.case_report import refuse_ruin, write_quarantined
 from normgate.deploy.job import file_sha256, open_job
 from normgate.engine.device import resolve_device
 from normgate.errors import DataError
@@ -70,10 +70,15 @@ class Kind:
 
     done: str
     """What progress says was done with a row, as `fused`."""
-    rows: str
-    """What the rows are, as `cases`."""
+    row: str
+    """What a row is, as `case`."""
     stamp: str
     """The file that is written last into a row's folder."""
+
+    @property
+    def rows(self) -> str:
+        """What several are."""
+        return f"{self.row}s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +126,12 @@ def see_to_all(
         except DataError as error:
             logger.warning("quarantined: %s", error)
             bad[name] = str(error)
-            write_case_quarantine(out, bad)
-            refuse_ruin(bad, len(rows), settings)
+            write_quarantined(out, kind.row, bad)
+            refuse_ruin(bad, len(rows), kind.rows, settings)
         else:
             resumed, made = resumed + len(models) - len(todo), made + len(todo)
         progress(done, len(rows))
-    write_case_quarantine(out, bad)
+    write_quarantined(out, kind.row, bad)
     return Tally(resumed=resumed, made=made, bad=bad)
 
 

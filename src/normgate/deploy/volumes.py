@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 FORMAT = "normgate.fused/1"
 FUSED, LESION = "fused.nii.gz", "lesion.nii.gz"
-KIND = Kind(done="fused", rows="cases", stamp="case.json")
+KIND = Kind(done="fused", row="case", stamp="case.json")
 
 
 def prepare_cases(

@@ -7,22 +7,19 @@ changes a result. Progress is kept in one state file, written whole or not at al
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from normgate.contract import write_atomic
 from normgate.errors import CorruptImage, DataError
 from normgate.plates.read import read_image, read_mask
+from normgate.transform.kept import Kept, State
 from normgate.transform.threads import streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
 
 PIECE = 16
 """Pictures counted by one thread at a time."""
-_SAVE_SECONDS = 5.0
-_FORMAT = "normgate.measure-state/1"
 
 Progress = Callable[[int, int], None]
 MaskRule = Callable[["NDArray[Any]"], "NDArray[np.bool_] | None"]
@@ -90,6 +85,14 @@ class Tally:
         self.done |= piece.done
         self.corrupt |= piece.corrupt
 
+    def kept(self) -> Kept:
+        """As a state file takes it."""
+        return Kept(
+            done=frozenset(self.done),
+            corrupt=self.corrupt,
+            counters={marker: one.to_bytes() for marker, one in self.counters.items()},
+        )
+
 
 def count(
     sources: Sequence[Source],
@@ -117,8 +120,8 @@ def count(
     Raises:
         DataError: A picture is not raw counts, or of another type than the first.
     """
-    identity = _identity(sources, how, stamp)
-    total = _resumed(state, identity, how) or Tally(
+    file = State(state, _identity(sources, how, stamp))
+    total = _resumed(file, how) or Tally(
         {
             marker: how.empty(marker)
             for marker in dict.fromkeys(s.marker for s in sources)
@@ -126,7 +129,6 @@ def count(
     )
     left = [at for at in range(len(sources)) if at not in total.done]
     pieces = (left[i : i + PIECE] for i in range(0, len(left), PIECE))
-    saved = time.monotonic()
     if progress is not None:
         progress(len(total.done), len(sources))
     counted = partial(_count_piece, sources=sources, how=how)
@@ -134,10 +136,9 @@ def count(
         total.add(piece)
         if progress is not None:
             progress(len(total.done), len(sources))
-        if time.monotonic() - saved > _SAVE_SECONDS:
-            _save(total, state, identity)
-            saved = time.monotonic()
-    _save(total, state, identity)
+        if file.due:
+            file.save(total.kept())
+    file.save(total.kept())
     return total
 
 
@@ -170,40 +171,19 @@ def _count_one(counter: Counter, source: Source, how: Pass) -> None:
 
 
 def _identity(sources: Sequence[Source], how: Pass, stamp: str) -> str:
-    digest = hashlib.sha256(f"{_FORMAT}\n{how.name}\n{stamp}\n".encode())
+    digest = hashlib.sha256(f"{how.name}\n{stamp}\n".encode())
     for source in sources:
         digest.update(f"{source.marker}\t{source.path}\t{source.mask}\n".encode())
     return digest.hexdigest()
 
 
-def _save(tally: Tally, state: Path, identity: str) -> None:
-    counters = {
-        marker: base64.b64encode(counter.to_bytes()).decode()
-        for marker, counter in tally.counters.items()
-    }
-    document = {
-        "format": _FORMAT,
-        "identity": identity,
-        "done": sorted(tally.done),
-        "corrupt": {str(at): why for at, why in tally.corrupt.items()},
-        "counters": counters,
-    }
-    write_atomic(state, json.dumps(document).encode())
-
-
-def _resumed(state: Path, identity: str, how: Pass) -> Tally | None:
+def _resumed(file: State, how: Pass) -> Tally | None:
     """The tally of a state file of the same job; None where there is none."""
-    try:
-        document: Mapping[str, Any] = json.loads(state.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if document.get("format") != _FORMAT or document.get("identity") != identity:
+    kept = file.read()
+    if kept is None:
         return None
     return Tally(
-        {
-            marker: how.load(base64.b64decode(text))
-            for marker, text in document["counters"].items()
-        },
-        set(document["done"]),
-        {int(at): why for at, why in document["corrupt"].items()},
+        {marker: how.load(data) for marker, data in kept.counters.items()},
+        set(kept.done),
+        dict(kept.corrupt),
     )

@@ -93,7 +93,7 @@ def _after(axis: Axes, view: ChannelView) -> None:
 def _histogram(axis: Axes, found: Distribution, colour: str) -> None:
     axis.set_axis_on()
     bins = _bins(found.values)
-    # One outline, for hundreds of bars in dozens of axes take half a minute to lay out.
+    # One outline, for hundreds of bars in dozens of axes take twice as long to draw.
     axis.hist(
         found.values,
         bins=bins,

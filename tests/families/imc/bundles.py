@@ -10,7 +10,7 @@ import torch
 
 from normgate.acquisitions.applied import verify
 from normgate.acquisitions.demo import DemoSettings, write_demo
-from normgate.acquisitions.geometry import GridGeometry
+from normgate.acquisitions.geometry import CellGeometry, GridGeometry
 from normgate.acquisitions.load import Loader
 from normgate.acquisitions.table import Acquisition, acquisitions, read_acquisition_csv
 from normgate.contract import Channel, Spec, Standardize
@@ -24,12 +24,15 @@ from normgate.engine.split import group_folds
 from normgate.families.imc.assemble import golden_acquisitions, origin_of
 from normgate.families.imc.bundled import ImcBundles
 from normgate.families.imc.data import prepare
+from normgate.families.imc.graph import CellGraphModel
 from normgate.families.imc.model import Grid, build
 from normgate.families.imc.plan import Plan
 from normgate.families.imc.settings import ImcSettings, LossSettings, ModelSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch import nn
 
     from normgate.acquisitions.place import Format
 
@@ -81,7 +84,12 @@ def plan(csv: Path, cache: Path) -> Plan:
 def promoted(csv: Path, folder: Path) -> Promoted:
     """A bundle of two members with random weights."""
     own = plan(csv, folder / "cache")
-    return bundled(own, [_member(own, number) for number in range(2)], folder)
+    return bundled(own, untrained(own), folder)
+
+
+def untrained(own: Plan) -> list[Member]:
+    """Two members with random weights."""
+    return [_member(own, number) for number in range(2)]
 
 
 def bundled(
@@ -104,9 +112,16 @@ def bundled(
     return Promoted(name="imc", version="3", bundle=bundle, manifest_digest=digest)
 
 
+def _network(own: Plan) -> nn.Module:
+    channels = len(own.units.spec.channels)
+    if isinstance(own.geometry, CellGeometry):
+        return CellGraphModel(own.settings.model, channels)
+    return build(own.settings.model, Grid(channels=channels, side=6))
+
+
 def _member(own: Plan, number: int) -> Member:
     torch.manual_seed(number)
-    model = build(own.settings.model, Grid(channels=8, side=6))
+    model = _network(own)
     groups = tuple(np.unique(own.units.groups).tolist())
     return Member(
         card=MemberCard(

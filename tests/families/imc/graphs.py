@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GEOMETRY = CellGeometry(neighbours=3, cells=10)
 NAMES = ("Histone_H3", "CD45", "alpha-SMA", "Vimentin", "CD14", "CD163")
-_DEMO = DemoSettings(
+DEMO = DemoSettings(
     mode="counts", channels=6, rows=24, columns=24, patients=3, per_slide=6
 )
 
@@ -55,7 +55,7 @@ class Study:
 
 
 def study(folder: Path) -> Study:
-    csv = write_demo(folder / "demo", _DEMO)
+    csv = write_demo(folder / "demo", DEMO)
     rows = acquisitions(read_acquisition_csv(csv), csv)
     loader = Loader(spec(), GEOMETRY)
     return Study(

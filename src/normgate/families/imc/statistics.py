@@ -45,6 +45,7 @@ def constants_of(
     replicates: int,
     markers: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
+    state: Path | None = None,
 ) -> Constants:
     """Measure markers over the acquisitions that every replicate trains on.
 
@@ -57,6 +58,7 @@ def constants_of(
         replicates: How many replicates there are to be.
         markers: Which; those of the first acquisition that can be read for none.
         progress: Told of the acquisitions read and of their total.
+        state: As in `acquisitions.statistics.measure`.
 
     Raises:
         SettingsError: Every fold is held out by a replicate.
@@ -73,7 +75,7 @@ def constants_of(
             "acquisition is left to measure; expected folds of at least replicates + 2"
         )
     chosen = markers or common_markers(always)
-    found = measure(always, chosen, settings, progress)
+    found = measure(always, chosen, settings, progress, state)
     return Constants(spec=found.spec(), provenance=found.provenance(data))
 
 
