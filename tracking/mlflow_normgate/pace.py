@@ -1,10 +1,10 @@
 """How often one client of a server may ask for what reads a model and is written down.
 
 Registering, promoting, binding and renaming read every byte of models, and a refusal
-adds a row to the ledger. Each client has a bucket of one minute's requests that fills again steadily (a
-token bucket); who empties it is told with 429, which MLflow's clients answer by waiting
-and asking again. A process without a server asks itself and is not limited. Each worker
-of a server counts for itself.
+adds a row to the ledger. Each client has a bucket of one minute's requests that fills
+again steadily (a token bucket); who empties it is told with 429, which MLflow's clients
+answer by waiting and asking again. A process without a server asks itself and is not
+limited. Each worker of a server counts for itself.
 """
 
 from __future__ import annotations
