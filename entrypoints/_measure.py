@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from normgate.acquisitions.measured import AcquisitionMeasureSettings, measure_table
 from normgate.acquisitions.statistics import StatisticsSettings
 from normgate.acquisitions.table import is_acquisition_csv, read_acquisition_csv
+from normgate.cluster.engine import opened
 from normgate.errors import SettingsError
 from normgate.plates.measure import MeasureSettings, imported, measure
 from normgate.plates.measured import write_measured, write_spec
@@ -45,6 +46,8 @@ class Options:
     groups: str
     workers: int
     from_percentiles: str
+    engine: str
+    ray_address: str
 
     @property
     def split_groups(self) -> frozenset[str]:
@@ -82,7 +85,8 @@ def _plates(options: Options) -> Report:
         found = imported(percentiles, frame, options.data, settings)
         return write_spec(*found, options.out)
     progress = LoggedProgress("measured", "pictures")
-    result = measure(frame, options.data, options.out, settings, progress)
+    with opened(options.engine, options.ray_address) as spread:
+        result = measure(frame, options.data, options.out, settings, progress, spread)
     return write_measured(result, options.out)
 
 
@@ -91,6 +95,7 @@ def _acquisitions(options: Options) -> Report:
         "mask": options.mask != "none",
         "timepoint": bool(options.timepoint),
         "from_percentiles": bool(options.from_percentiles),
+        "engine": options.engine != "local",
     }
     for name, given in foreign.items():
         if given:

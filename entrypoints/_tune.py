@@ -14,9 +14,10 @@ from _tune_again import choose
 from _tune_families import prepared
 from _tune_options import parse
 from _tune_record import Headlines, record_begin, record_end
-from _tune_work import Job, bench_of, opened, run, run_all
+from _tune_work import Job, bench_of, opened, run, run_all, run_spread
 
 from mlflow_normgate.entry import run_entry
+from normgate.cluster.engine import opened as opened_engine
 from normgate.tune.effects import effects, refuse_dead
 from normgate.tune.goal import goal_of
 from normgate.tune.slots import settled, slots_of
@@ -85,6 +86,7 @@ def _run_trials(
     add_slots(study, request.trials, first if space.begins_with_preset else None)
     headlines = Headlines(study, bench, parent.tracker)
     headlines.look()
+    apart = request.workers > 1 and request.engine == "local"
     jobs = [
         Job(
             request=request,
@@ -93,14 +95,18 @@ def _run_trials(
             place=parent.place,
             parent_id=parent.run_id,
             number=number,
-            starter=os.getpid() if request.workers > 1 else None,
+            starter=os.getpid() if apart else None,
         )
         for number in range(request.workers)
     ]
     if settled(slots_of(study.get_trials(deepcopy=False))):
         _logger.info("every trial was run before")
-    elif request.workers == 1:
-        run(jobs[0], study, bench, headlines.look)
-    else:
+    elif apart:
         run_all(jobs, study, headlines.look)
+    else:
+        with opened_engine(request.engine, request.ray_address) as spread:
+            if spread is None:
+                run(jobs[0], study, bench, headlines.look)
+            else:
+                run_spread(spread, jobs, study, headlines.look)
     headlines.look()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from normgate.cluster.engine import checked as checked_engine
 from normgate.errors import SettingsError
 from normgate.plates.parameters import words
 from normgate.tune.sampling import checked
@@ -54,6 +55,8 @@ class TuneRequest:
     heartbeat_s: int
     seed: int
     out: Path
+    engine: str
+    ray_address: str
 
 
 def parse(options: Mapping[str, Any], further: Sequence[str]) -> TuneRequest:
@@ -98,6 +101,8 @@ def parse(options: Mapping[str, Any], further: Sequence[str]) -> TuneRequest:
         heartbeat_s=options["heartbeat"],
         seed=options["seed"],
         out=Path(options["out"]),
+        engine=checked_engine(options["engine"], options["ray_address"]),
+        ray_address=options["ray_address"],
     )
 
 

@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from mlflow_normgate.runs import Place
+    from normgate.transform.threads import Spread
     from normgate.tune.storage import StudyPlace
 
 _logger = logging.getLogger(__name__)
@@ -92,20 +94,22 @@ def work_on(job: Job) -> None:
         SystemExit: Code 2 on a user's error, 128 and the signal's number on a stop.
     """
     configure_logging()
-    request = job.request
     try:
         with stopping_on_signals():
-            ready = prepared(
-                request.family, request.training, request.out, request.seed
-            )
-            bench = bench_of(ready, request, job.folder)
-            study = opened(bench, job.study_place, fork=False)
-            run(job, study, bench)
+            work_through(job)
     except Interrupted as stop:
         raise SystemExit(128 + stop.signal_number) from stop
     except NormgateError as error:
         click.echo(f"Error in worker {job.number}: {error}", err=True)
         raise SystemExit(2) from error
+
+
+def work_through(job: Job) -> None:
+    """Be one worker, in whatever process: prepare everything, and run trials."""
+    request = job.request
+    ready = prepared(request.family, request.training, request.out, request.seed)
+    bench = bench_of(ready, request, job.folder)
+    run(job, opened(bench, job.study_place, fork=False), bench)
 
 
 def run(
@@ -173,6 +177,23 @@ def run_all(jobs: list[Job], study: Study, look: Callable[[], None]) -> None:
                 running[number] = _started(jobs[number])
     finally:
         _end(list(running.values()))
+    _refuse_unsettled(study)
+
+
+def run_spread(
+    spread: Spread, jobs: list[Job], study: Study, look: Callable[[], None]
+) -> None:
+    """Run several workers on a cluster until the study is settled; see `run_all`."""
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(lambda: list(spread(work_through, jobs)))
+        while not ended.done():
+            time.sleep(_POLL_S)
+            look()
+        ended.result()
+    _refuse_unsettled(study)
+
+
+def _refuse_unsettled(study: Study) -> None:
     if not settled(slots_of(study.get_trials(deepcopy=False))):
         raise NormgateError("the workers ended before the study; run again to go on")
 

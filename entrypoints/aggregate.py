@@ -6,8 +6,10 @@ import logging
 from pathlib import Path
 
 import click
+from _engine import with_engine
 
 from mlflow_normgate.entry import run_entry
+from normgate.cluster.engine import opened
 from normgate.contract import short_digest
 from normgate.plates.gather import read_predictions
 from normgate.plates.report import headline, markdown, write_report
@@ -25,8 +27,16 @@ logger = logging.getLogger(__name__)
 @click.option("--healthy", default="", help="100% class; default: the other one.")
 @click.option("--bootstrap", default=1000, help="Draws behind each interval.")
 @click.option("--seed", default=0, help="Every draw follows from it.")
+@with_engine
 def main(
-    predictions: Path, out: Path, disease: str, healthy: str, bootstrap: int, seed: int
+    predictions: Path,
+    out: Path,
+    disease: str,
+    healthy: str,
+    bootstrap: int,
+    seed: int,
+    engine: str,
+    ray_address: str,
 ) -> None:
     """Aggregate predictions to wells, plates and treatments."""
     with run_entry("aggregate", click.get_current_context().params) as run:
@@ -34,10 +44,10 @@ def main(
             disease=disease, healthy=healthy, bootstrap=bootstrap, seed=seed
         )
         found = read_predictions(predictions)
-        analyses = []
+        with opened(engine, ray_address) as spread:
+            analyses = [analyse(model, settings, spread or map) for model in found]
         for model in found:
             logger.info("%s: %d rows", model.model, len(model.frame))
-            analyses.append(analyse(model, settings))
             run.tracker.tags(
                 {
                     f"normgate.spec_digest.{model.model}": model.spec_digest,

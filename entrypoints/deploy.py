@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from _engine import with_engine
 
 from mlflow_normgate.deployment import (
     log_deployment,
@@ -15,45 +18,81 @@ from mlflow_normgate.deployment import (
     resolve_all,
 )
 from mlflow_normgate.entry import run_entry
+from normgate.cluster.engine import opened
 from normgate.deploy import DeploySettings, Promoted, Report, deploy, prepare
 from normgate.deploy.acquisitions import (
     AcquisitionReport,
     deploy_acquisitions,
     prepare_acquisitions,
 )
+from normgate.deploy.predicting import Elsewhere
 from normgate.deploy.prepare import family_of
 from normgate.deploy.volumes import deploy_cases, prepare_cases
 from normgate.engine.device import set_threads
+from normgate.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from normgate.deploy.case_report import CaseReport
+    from normgate.deploy.models import Model
 
 logger = logging.getLogger(__name__)
 
 
-def _plates(promoted: Sequence[Promoted], settings: DeploySettings) -> Report:
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    name: str
+    address: str
+
+
+def _plates(
+    promoted: Sequence[Promoted], settings: DeploySettings, engine: _Engine
+) -> Report:
     ready, places = prepare(promoted, settings.data, settings.device)
-    return deploy(ready, places, settings)
+    device = ready[0].device
+    with opened(engine.name, engine.address, gpu=device == "cuda") as spread:
+        if spread is None:
+            return deploy(ready, places, settings)
+        anew = partial(_prepared, promoted, settings.data.absolute(), device)
+        return deploy(ready, places, settings, Elsewhere(anew, settings, spread))
 
 
-def _cases(promoted: Sequence[Promoted], settings: DeploySettings) -> CaseReport:
+def _prepared(promoted: Sequence[Promoted], data: Path, device: str) -> list[Model]:
+    """The models as a worker of a cluster verifies and loads them itself."""
+    set_threads()
+    return prepare(promoted, data, device)[0]
+
+
+def _cases(
+    promoted: Sequence[Promoted], settings: DeploySettings, engine: _Engine
+) -> CaseReport:
+    _refuse_cluster(engine, "cases")
     ready, rows = prepare_cases(promoted, settings.data, settings.device)
     return deploy_cases(ready, rows, settings)
 
 
 def _acquisitions(
-    promoted: Sequence[Promoted], settings: DeploySettings
+    promoted: Sequence[Promoted], settings: DeploySettings, engine: _Engine
 ) -> AcquisitionReport:
+    _refuse_cluster(engine, "acquisitions")
     ready, rows = prepare_acquisitions(promoted, settings.data, settings.device)
     return deploy_acquisitions(ready, rows, settings)
+
+
+def _refuse_cluster(engine: _Engine, rows: str) -> None:
+    if engine.name != "local":
+        raise SettingsError(
+            f"engine is {engine.name!r}, but {rows} are deployed by this machine "
+            "alone; leave engine=local"
+        )
 
 
 DEPLOYMENTS: dict[
     str,
     Callable[
-        [Sequence[Promoted], DeploySettings], Report | CaseReport | AcquisitionReport
+        [Sequence[Promoted], DeploySettings, _Engine],
+        Report | CaseReport | AcquisitionReport,
     ],
 ] = {"plate": _plates, "fusion": _cases, "imc": _acquisitions}
 """By family: what deploys its promoted models."""
@@ -71,6 +110,7 @@ DEPLOYMENTS: dict[
 @click.option("--workers", default=4, help="Threads that read ahead.")
 @click.option("--shard-sites", default=64, help="Sites in one file of predictions.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:0.")
+@with_engine
 def main(
     models: str,
     contract: str,
@@ -81,6 +121,8 @@ def main(
     workers: int,
     shard_sites: int,
     device: str,
+    engine: str,
+    ray_address: str,
 ) -> None:
     """Deploy promoted models over the plates, cases or acquisitions of a CSV."""
     with run_entry("deploy", click.get_current_context().params) as run:
@@ -96,7 +138,7 @@ def main(
         promoted = resolve_all(references(models, contract, alias))
         log_inputs(run, promoted, data)
         family = family_of(promoted, tuple(DEPLOYMENTS))
-        report = DEPLOYMENTS[family](promoted, settings)
+        report = DEPLOYMENTS[family](promoted, settings, _Engine(engine, ray_address))
         log_deployment(run, out, report.metrics(), report.sentence())
         logger.info("%s", report.sentence())
         logger.info("predictions are in %s", out)

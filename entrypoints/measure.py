@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from _engine import with_engine
 from _measure import Options, measured
 
 from mlflow_normgate.datasets import log_table
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 @click.option("--groups", default="", help="A file of the split groups that count.")
 @click.option("--workers", default=2, help="Threads that read and count.")
 @click.option("--from-percentiles", "--from_percentiles", default="", help="A JSON.")
+@with_engine
 def main(**options: Any) -> None:
     """Measure a table of plates or acquisitions exactly, and write a spec."""
     with run_entry("measure", click.get_current_context().params) as run:

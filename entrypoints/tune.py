@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from _engine import with_engine
 from _tune import tune
 
 
@@ -28,6 +29,7 @@ from _tune import tune
 @click.option("--heartbeat", default=10, help="Seconds between signs of life.")
 @click.option("--seed", default=0, help="Of every trial, and of the split.")
 @click.option("--out", default="work", help="Where everything is written.")
+@with_engine
 def main(**options: Any) -> None:
     """Tune a family's weights with Optuna."""
     tune(options, click.get_current_context().args)

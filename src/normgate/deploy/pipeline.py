@@ -1,7 +1,6 @@
 """A deployment: promoted models over the sites of a plate CSV, in one pass.
 
-Threads read, cut, normalize and resize ahead while the models run; each image is read
-once however many models use it. Shards are written whole; a rerun skips them. Which
+Shards are predicted by `predicting` and written here, whole; a rerun skips them. Which
 models, and that they may be used at all, is the caller's and `models`' work.
 """
 
@@ -10,11 +9,10 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from normgate.deploy.batches import Batches
 from normgate.deploy.job import file_sha256, locked, open_job
+from normgate.deploy.predicting import Here
 from normgate.deploy.progress import Progress
 from normgate.deploy.quarantine import (
     Quarantined,
@@ -22,31 +20,29 @@ from normgate.deploy.quarantine import (
     read_quarantine,
     write_quarantine,
 )
-from normgate.deploy.readahead import read_ahead
-from normgate.deploy.reading import quarantined, read_units
 from normgate.deploy.report import Report
-from normgate.deploy.rows import rows
 from normgate.deploy.shards import count_rows, cut, finished, part_path
 from normgate.errors import DataError
 from normgate.plates.predictions import write_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Sequence
 
     from normgate.deploy.job import Pins
     from normgate.deploy.models import Model
-    from normgate.deploy.reading import Served, SiteUnits
+    from normgate.deploy.predicting import Predicted, Predictor
     from normgate.deploy.settings import DeploySettings
     from normgate.deploy.shards import Shard
     from normgate.plates.load import Site
 
 logger = logging.getLogger(__name__)
-AHEAD = 3
-"""Sites read ahead, per thread."""
 
 
 def deploy(
-    models: Sequence[Model], places: Sequence[Site], settings: DeploySettings
+    models: Sequence[Model],
+    places: Sequence[Site],
+    settings: DeploySettings,
+    predictor: Predictor | None = None,
 ) -> Report:
     """Predict every site with every model, resuming what an earlier run left.
 
@@ -54,6 +50,7 @@ def deploy(
         models: Verified models that agree on their shared channels.
         places: The sites of `settings.data`, in its order.
         settings: Where to and how.
+        predictor: What predicts with these models; this process where none is given.
 
     Returns:
         What was done.
@@ -78,7 +75,7 @@ def deploy(
             progress=Progress(sum(len(shard.sites) for shard in todo)),
             records=[record for record in records if record.shard in done],
         )
-        work.run(todo)
+        work.run(todo, predictor or Here(models, settings))
         return work.report()
 
 
@@ -114,16 +111,13 @@ class _Work:
     seconds: float = 0.0
     saved: tuple[Quarantined, ...] | None = None
 
-    def run(self, todo: Sequence[Shard]) -> None:
-        """Do the shards in order; the threads read on across their borders."""
+    def run(self, todo: Sequence[Shard], predictor: Predictor) -> None:
+        """Do the shards in order."""
         self._save_quarantine()
-        with closing(self._results(todo)) as results:
-            batches = {
-                model.name: Batches(self.settings.batch_size, model.forward)
-                for model in self.models
-            }
-            for shard in todo:
-                self._shard(shard, islice(results, len(shard.sites)), batches)
+        self.progress.quarantined = len(self.records)
+        with closing(predictor(todo, self.progress.add)) as results:
+            for predicted in results:
+                self._keep(predicted)
         self.seconds = self.progress.seconds
 
     def report(self) -> Report:
@@ -141,36 +135,15 @@ class _Work:
             seconds=self.seconds,
         )
 
-    def _results(self, todo: Sequence[Shard]) -> Generator[SiteUnits, None, None]:
-        workers = self.settings.workers
-        return read_ahead(
-            lambda site: read_units(site, self.models),
-            chain.from_iterable(shard.sites for shard in todo),
-            workers=workers,
-            ahead=AHEAD * workers,
-        )
-
-    def _shard(
-        self, shard: Shard, results: Iterable[SiteUnits], batches: dict[str, Batches]
-    ) -> None:
-        places: dict[str, list[tuple[Site, Served]]] = {name: [] for name in batches}
-        for result in results:
-            for name, served in result.served.items():
-                batches[name].add(served.units.images)
-                places[name].append((result.site, served))
-            self._quarantine(shard, result)
-            self.progress.add(result.images, len(self.records))
+    def _keep(self, predicted: Predicted) -> None:
+        for record in predicted.records:
+            logger.warning("quarantined: %s", record.reason)
+            self.records.append(record)
         self._save_quarantine()
         self._refuse_ruin()
         for model in self.models:
-            frame = rows(model, places[model.name], batches[model.name].finish())
-            path = part_path(self.settings.out, model.name, shard.index)
-            write_shard(path, frame, model.meta)
-
-    def _quarantine(self, shard: Shard, result: SiteUnits) -> None:
-        for record in quarantined(shard.index, result):
-            logger.warning("quarantined: %s", record.reason)
-            self.records.append(record)
+            path = part_path(self.settings.out, model.name, predicted.shard.index)
+            write_shard(path, predicted.frames[model.name], model.meta)
 
     def _save_quarantine(self) -> None:
         if self.saved != tuple(self.records):

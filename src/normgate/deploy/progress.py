@@ -31,6 +31,7 @@ class Progress:
     ) -> None:
         self.sites = 0
         self.images = 0
+        self.quarantined = 0
         self._total = total
         self._every_s = every_s
         self._clock = clock
@@ -41,26 +42,28 @@ class Progress:
         """Seconds since the beginning."""
         return self._clock() - self._began
 
-    def add(self, images: int, quarantined: int) -> None:
-        """Count one more site.
+    def add(self, sites: int, images: int, quarantined: int) -> None:
+        """Count sites that were seen to.
 
         Args:
-            images: Image files that were read for it.
-            quarantined: Images and sites in quarantine so far.
+            sites: How many.
+            images: Image files that were read for them.
+            quarantined: Images and sites of them that are in quarantine.
         """
-        self.sites += 1
+        self.sites += sites
         self.images += images
+        self.quarantined += quarantined
         now = self._clock()
         if now - self._said >= self._every_s or self.sites == self._total:
             self._said = now
-            logger.info("%s", self.line(quarantined))
+            logger.info("%s", self.line())
 
-    def line(self, quarantined: int) -> str:
+    def line(self) -> str:
         """The state in one line."""
         took = max(self.seconds, 1e-9)
         rate = self.sites / took
         left = (self._total - self.sites) / rate if rate else 0.0
-        tail = f", {quarantined} quarantined" if quarantined else ""
+        tail = f", {self.quarantined} quarantined" if self.quarantined else ""
         return (
             f"{self.sites}/{self._total} sites "
             f"({100 * self.sites / max(self._total, 1):.0f} %), {rate:.1f} sites/s, "

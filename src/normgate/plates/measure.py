@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from normgate.contract import InputType
     from normgate.plates.survey import Figures, Histogram
     from normgate.plates.tally import Progress, Tally
+    from normgate.transform.threads import Spread
 
 __all__ = [
     "MeasureSettings",
@@ -73,6 +74,7 @@ def measure(
     out: Path,
     settings: MeasureSettings,
     progress: Progress | None = None,
+    spread: Spread | None = None,
 ) -> Measured:
     """Measure a plate table and make a spec of it.
 
@@ -82,6 +84,7 @@ def measure(
         out: The folder for the state of an interrupted measurement.
         settings: What to measure.
         progress: Told of the pictures counted and of their total, for each pass.
+        spread: What counts instead of this process's threads.
 
     Returns:
         The spec, its provenance, and the histograms.
@@ -101,6 +104,7 @@ def measure(
         state=out / STATE_NAME,
         stamp=f"{digest} {settings.restriction} {sorted(types.items())}",
         progress=progress,
+        spread=spread,
     )
     tally = survey.counted()
     figures = survey.figures(tally)

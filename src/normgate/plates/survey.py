@@ -10,6 +10,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from normgate.contract import InputType
     from normgate.plates.measure_settings import MeasureSettings
-    from normgate.plates.tally import Progress
+    from normgate.plates.tally import MaskRule, Progress
+    from normgate.transform.threads import Spread
 
 Histogram = IntegerHistogram | FloatHistogram
 MOST_CORRUPT = 0.5
@@ -58,6 +60,8 @@ class Survey:
     state: Path
     stamp: str
     progress: Progress | None
+    spread: Spread | None = None
+    """What counts instead of this process's threads."""
 
     def counted(self) -> Tally:
         """The first pass, over every picture.
@@ -65,7 +69,12 @@ class Survey:
         Raises:
             DataError: Most pictures can't be read.
         """
-        how = Pass(name="counts", empty=self._empty, load=_load, rule=self._rule)
+        how = Pass(
+            name="counts",
+            empty=partial(_empty, self.types),
+            load=_load,
+            rule=self._rule,
+        )
         tally = self._count(self.sources, how)
         corrupt = len(tally.corrupt)
         if corrupt > MOST_CORRUPT * len(self.sources):
@@ -147,16 +156,13 @@ class Survey:
             state=self.state.with_name(f"{self.state.name}.{name}"),
             stamp=self.stamp,
             workers=self.settings.workers,
+            spread=self.spread,
             progress=self.progress,
         )
 
-    def _empty(self, marker: str) -> Histogram:
-        kind = self.types[marker]
-        return FloatHistogram() if kind == "float32" else IntegerHistogram(kind)
-
-    def _rule(self, image: NDArray[Any]) -> NDArray[np.bool_] | None:
-        above = self.settings.above
-        return None if above is None else image > above
+    @property
+    def _rule(self) -> MaskRule:
+        return partial(_brighter, self.settings.above)
 
 
 class _ClippedFloat:
@@ -179,6 +185,15 @@ class _ClippedFloat:
     def to_bytes(self) -> bytes:
         """The counts as bytes."""
         return self.counts.to_bytes()
+
+
+def _empty(types: Mapping[str, InputType], marker: str) -> Histogram:
+    kind = types[marker]
+    return FloatHistogram() if kind == "float32" else IntegerHistogram(kind)
+
+
+def _brighter(above: int | None, image: NDArray[Any]) -> NDArray[np.bool_] | None:
+    return None if above is None else image > above
 
 
 def _load(data: bytes) -> Histogram:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from normgate.transform.threads import Spread
+
 PIECE = 16
 """Pictures counted by one thread at a time."""
 
@@ -101,6 +103,7 @@ def count(
     state: Path,
     stamp: str,
     workers: int = 1,
+    spread: Spread | None = None,
     progress: Progress | None = None,
 ) -> Tally:
     """Count every picture once, going on from a state file where there is one.
@@ -112,6 +115,7 @@ def count(
         stamp: What the counts depend on besides the sources; a state of another stamp
             is put aside.
         workers: Threads.
+        spread: What counts the pieces instead of threads.
         progress: Told of the pictures done and of their total.
 
     Returns:
@@ -132,7 +136,9 @@ def count(
     if progress is not None:
         progress(len(total.done), len(sources))
     counted = partial(_count_piece, sources=sources, how=how)
-    for piece in streamed(counted, pieces, workers):
+    for piece in (
+        spread(counted, pieces) if spread else streamed(counted, pieces, workers)
+    ):
         total.add(piece)
         if progress is not None:
             progress(len(total.done), len(sources))

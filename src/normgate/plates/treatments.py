@@ -9,6 +9,7 @@ wells are drawn anew too; plates are not drawn, so an interval speaks of these p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from normgate.plates.gather import ModelPredictions
     from normgate.plates.statistics import Controls
+    from normgate.transform.threads import Spread
 
 MIN_WELLS = 4
 """Wells of a treatment on a plate below which its interval is labelled: with fewer,
@@ -90,8 +92,15 @@ class Analysis:
         return f"{self.scores.model} v{self.scores.version}"
 
 
-def analyse(predictions: ModelPredictions, settings: AggregateSettings) -> Analysis:
+def analyse(
+    predictions: ModelPredictions, settings: AggregateSettings, spread: Spread = map
+) -> Analysis:
     """Go from the rows of one model to wells, plates and treatments.
+
+    Args:
+        predictions: The rows.
+        settings: What is disease, what is health, how many draws.
+        spread: What sees to each plate; the results are the same whatever it is.
 
     Raises:
         SettingsError: A class is not the model's.
@@ -102,20 +111,17 @@ def analyse(predictions: ModelPredictions, settings: AggregateSettings) -> Analy
     )
     scores = score(predictions, wanted)
     chosen = [controls(scores, plate) for plate in scores.wells["plate"].unique()]
-    plates = pd.DataFrame([_plate(scores, one, settings) for one in chosen])
-    bootstrap = Bootstrap(scores, settings.bootstrap, settings.seed)
-    rows, draws = [], []
-    for index, one in enumerate(chosen):
-        for row, drawn in _on_plate(scores, one, plates.iloc[index], bootstrap):
-            rows.append(row)
-            draws.append(drawn)
+    found = list(spread(partial(_seen_to, scores, settings), chosen))
+    plates = pd.DataFrame([plate for plate, _ in found])
+    rows = [row for _, treatments in found for row, _ in treatments]
+    draws = [drawn for _, treatments in found for _, drawn in treatments]
     by_plate = _with_hits(pd.DataFrame(rows, columns=_PLATE_COLUMNS), scores, chosen)
     residuals = [polished(scores, one.plate) for one in chosen]
     wells = scores.wells.assign(
         rescue=_well_rescue(scores, plates),
         residual=np.fmax.reduce([one.residuals for one in residuals]),
     )
-    found, missing = retrieval(scores, settings.seed)
+    retrieved, missing = retrieval(scores, settings.seed)
     wells.insert(0, "model", scores.model)
     return Analysis(
         predictions=predictions,
@@ -128,14 +134,23 @@ def analyse(predictions: ModelPredictions, settings: AggregateSettings) -> Analy
         plate_treatments=by_plate,
         treatments=over_plates(by_plate, draws),
         concordance=concordance(scores, by_plate, settings.bootstrap, settings.seed),
-        retrieval=found,
+        retrieval=retrieved,
         retrieval_reason=missing,
     )
 
 
+def _seen_to(
+    scores: Scores, settings: AggregateSettings, chosen: Controls
+) -> tuple[dict[str, Any], list[tuple[dict[str, Any], NDArray[np.float64]]]]:
+    """One plate, and its treatments."""
+    plate = _plate(scores, chosen, settings)
+    bootstrap = Bootstrap(scores, settings.bootstrap, settings.seed)
+    return plate, _on_plate(scores, chosen, plate, bootstrap)
+
+
 def _plate(
     scores: Scores, chosen: Controls, settings: AggregateSettings
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Everything of one plate: its controls with intervals, and its edge."""
     draws, seed = settings.bootstrap, settings.seed
     edge = edge_effect(scores, chosen.plate, draws, seed)
@@ -167,7 +182,7 @@ _PLATE_COLUMNS = (
 
 
 def _on_plate(
-    scores: Scores, chosen: Controls, plate: pd.Series[Any], bootstrap: Bootstrap
+    scores: Scores, chosen: Controls, plate: dict[str, Any], bootstrap: Bootstrap
 ) -> list[tuple[dict[str, Any], NDArray[np.float64]]]:
     """Each treatment of one plate, and its draws (none where undefined)."""
     wells = scores.wells

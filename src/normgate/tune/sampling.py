@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Literal, get_args
 
 import optuna
+from optuna.trial import TrialState
 
 from normgate.errors import SettingsError
 
@@ -35,7 +36,8 @@ def equip(
             study goes on with other proposals than it began with.
     """
     checked(sampler)
-    begun = len(study.get_trials(deepcopy=False))
+    trials_so_far = study.get_trials(deepcopy=False)
+    begun = sum(one.state is not TrialState.WAITING for one in trials_so_far)
     own = _mixed(seed, worker, begun)
     startup = max(2, min(MOST_STARTUP, trials // 3))
     with warnings.catch_warnings():

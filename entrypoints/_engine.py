@@ -1,0 +1,21 @@
+"""The parameters that say which engine does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def with_engine(command: Command) -> Command:
+    """A command that may be given to Ray."""
+    command = click.option(
+        "--ray-address",
+        "--ray_address",
+        default="",
+        help="Of a running Ray cluster; empty to start one here.",
+    )(command)
+    return click.option("--engine", default="local", help="local or ray.")(command)
