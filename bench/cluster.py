@@ -73,7 +73,7 @@ def measured(data: Path, out: Path, cpus: int | None) -> None:
     )
     with opened("ray" if cpus else "local", cpus=cpus) as spread:
         found = measure(read_plate_csv(data), data, out, settings, spread=spread)
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     (out / "spec.txt").write_text(f"{found.spec!r} {found.provenance!r}")
 
 

@@ -112,7 +112,7 @@ class _Rays:
             max_restarts=-1,
             max_task_retries=MOST_DEATHS,
         )
-        actors = [actor.remote(prepared) for _ in range(self._workers)]
+        actors = [actor.remote() for _ in range(self._workers)]
         free = deque(actors * IN_FLIGHT)
         running: dict[Any, Any] = {}
         waiting: deque[Any] = deque()
@@ -122,7 +122,7 @@ class _Rays:
                     (ended, *_), _ = ray.wait(list(running))
                     free.append(running.pop(ended))
                 taken = free.popleft()
-                ref = taken.run.remote(ray.cloudpickle.dumps(item))
+                ref = taken.run.remote(prepared, ray.cloudpickle.dumps(item))
                 running[ref] = taken
                 waiting.append(ref)
                 if len(waiting) >= AHEAD * len(actors):
@@ -149,13 +149,15 @@ class _Rays:
 class _Actor:
     """One of Ray's workers: keeps a function, and what it has prepared."""
 
-    def __init__(self, function: bytes) -> None:
-        self._function = pickle.loads(function)
+    def __init__(self) -> None:
+        self._function: Callable[[Any], Any] | None = None
 
-    def run(self, item: bytes) -> bytes:
+    def run(self, function: bytes, item: bytes) -> bytes:
         """An error of the user's and a result, pickled; one of them is None."""
         from ray import cloudpickle
 
+        if self._function is None:
+            self._function = pickle.loads(function)
         error: NormgateError | None = None
         result: Any = None
         try:
