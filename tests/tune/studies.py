@@ -61,15 +61,17 @@ def setup(
     sampler: str = "tpe",
     worker: int = 0,
     fork: bool = False,
+    url: str = "",
     **given: str,
 ) -> Setup:
     """Open the study of a folder as the entry does."""
     tunable = tunable or ToyTunable()
     space = space_of(tunable, given)
     goal = goal_of(tunable, objectives, desirable=desirable)
-    if not (folder / "study.db").exists():
+    if not url and not (folder / "study.db").exists():
         (folder / "study.db").write_bytes(empty_database())
-    place = StudyPlace(name="toy", url=f"sqlite:///{folder}/study.db", heartbeat_s=1)
+    url = url or f"sqlite:///{folder}/study.db"
+    place = StudyPlace(name="toy", url=url, heartbeat_s=1)
     study = open_study(place, pins_of(tunable, space, goal, 0), goal, fork=fork)
     first = {one.name: one.default for one in space.weights}
     add_slots(study, trials, first if space.begins_with_preset else None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import optuna
 import pytest
+from optuna.storages._cached_storage import _CachedStorage
 from tests.tune.studies import setup
 from tests.tune.toy import ToyTunable
 
@@ -26,6 +28,8 @@ from normgate.tune.storage import FORKED, StudyPlace, open_storage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from tests.postgresql import Postgresql
 
     from normgate.tracker import Tracker
 
@@ -75,6 +79,43 @@ def test_a_finished_study_runs_nothing_and_a_longer_one_what_lacks(
     longer = setup(tmp_path, 5)
     longer.work()
     assert [name for name, _ in longer.tunable.trained] == ["trial-0003", "trial-0004"]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_resumed_study_does_not_propose_the_same_again(
+    tmp_path: Path, sampler: str
+) -> None:
+    tries = iter([True] * 3 + [False])
+    setup(tmp_path, 6, sampler=sampler).work(wanted=lambda: next(tries))
+    rest = setup(tmp_path, 6, sampler=sampler)
+    rest.work()
+    assert len(rest.tunable.trained) == 3
+    proposed = [tuple(row.params.values()) for row in rows_of(rest.study)]
+    assert len(set(proposed)) == 6
+
+
+def close(study: optuna.Study) -> None:
+    """Close the connections that Optuna keeps for the life of a process."""
+    storage = study._storage
+    assert isinstance(storage, _CachedStorage)
+    storage.remove_session()
+    storage._backend.engine.dispose()
+
+
+@pytest.mark.slow
+def test_workers_share_a_study_in_postgresql(
+    tmp_path: Path, postgresql: Postgresql
+) -> None:
+    url = postgresql.create(bare=True)
+    one, two = (setup(tmp_path, 6, worker=at, url=url) for at in range(2))
+    with ThreadPoolExecutor(2) as pool:
+        for ended in [pool.submit(made.work) for made in (one, two)]:
+            ended.result()
+    assert states(one.study) == ["complete"] * 6
+    names = [name for made in (one, two) for name, _ in made.tunable.trained]
+    assert sorted(names) == [f"trial-{number:04d}" for number in range(6)]
+    for made in (one, two):
+        close(made.study)
 
 
 @pytest.mark.parametrize(
