@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 @click.option("--out", type=Path, default="work/results", help="Tables and figures.")
 @click.option("--disease", default="", help="0% class; default: the positive one.")
 @click.option("--healthy", default="", help="100% class; default: the other one.")
+@click.option("--score", default="mean", help="mean, median, trimmed or weighted.")
 @click.option("--bootstrap", default=1000, help="Draws behind each interval.")
 @click.option("--seed", default=0, help="Every draw follows from it.")
 @with_engine
@@ -33,6 +34,7 @@ def main(
     out: Path,
     disease: str,
     healthy: str,
+    score: str,
     bootstrap: int,
     seed: int,
     engine: str,
@@ -41,7 +43,11 @@ def main(
     """Aggregate predictions to wells, plates and treatments."""
     with run_entry("aggregate", click.get_current_context().params) as run:
         settings = AggregateSettings(
-            disease=disease, healthy=healthy, bootstrap=bootstrap, seed=seed
+            disease=disease,
+            healthy=healthy,
+            score=score,
+            bootstrap=bootstrap,
+            seed=seed,
         )
         found = read_predictions(predictions)
         with opened(engine, ray_address) as spread:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from _engine import with_engine
+from _engine import Engine, with_engine
 
 from mlflow_normgate.deployment import (
     log_deployment,
@@ -40,14 +39,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Engine:
-    name: str
-    address: str
-
-
 def _plates(
-    promoted: Sequence[Promoted], settings: DeploySettings, engine: _Engine
+    promoted: Sequence[Promoted], settings: DeploySettings, engine: Engine
 ) -> Report:
     ready, places = prepare(promoted, settings.data, settings.device)
     device = ready[0].device
@@ -65,7 +58,7 @@ def _prepared(promoted: Sequence[Promoted], data: Path, device: str) -> list[Mod
 
 
 def _cases(
-    promoted: Sequence[Promoted], settings: DeploySettings, engine: _Engine
+    promoted: Sequence[Promoted], settings: DeploySettings, engine: Engine
 ) -> CaseReport:
     _refuse_cluster(engine, "cases")
     ready, rows = prepare_cases(promoted, settings.data, settings.device)
@@ -73,14 +66,14 @@ def _cases(
 
 
 def _acquisitions(
-    promoted: Sequence[Promoted], settings: DeploySettings, engine: _Engine
+    promoted: Sequence[Promoted], settings: DeploySettings, engine: Engine
 ) -> AcquisitionReport:
     _refuse_cluster(engine, "acquisitions")
     ready, rows = prepare_acquisitions(promoted, settings.data, settings.device)
     return deploy_acquisitions(ready, rows, settings)
 
 
-def _refuse_cluster(engine: _Engine, rows: str) -> None:
+def _refuse_cluster(engine: Engine, rows: str) -> None:
     if engine.name != "local":
         raise SettingsError(
             f"engine is {engine.name!r}, but {rows} are deployed by this machine "
@@ -91,7 +84,7 @@ def _refuse_cluster(engine: _Engine, rows: str) -> None:
 DEPLOYMENTS: dict[
     str,
     Callable[
-        [Sequence[Promoted], DeploySettings, _Engine],
+        [Sequence[Promoted], DeploySettings, Engine],
         Report | CaseReport | AcquisitionReport,
     ],
 ] = {"plate": _plates, "fusion": _cases, "imc": _acquisitions}
@@ -138,7 +131,7 @@ def main(
         promoted = resolve_all(references(models, contract, alias))
         log_inputs(run, promoted, data)
         family = family_of(promoted, tuple(DEPLOYMENTS))
-        report = DEPLOYMENTS[family](promoted, settings, _Engine(engine, ray_address))
+        report = DEPLOYMENTS[family](promoted, settings, Engine(engine, ray_address))
         log_deployment(run, out, report.metrics(), report.sentence())
         logger.info("%s", report.sentence())
         logger.info("predictions are in %s", out)

@@ -180,20 +180,29 @@ def _connected(address: str, cpus: int | None) -> Any:
     if address:
         _refuse_silence(address)
     try:
-        ray.init(
-            address=address or "local",
-            num_cpus=None if address else cpus,
-            include_dashboard=None if address else False,
-            logging_level=logging.ERROR,
-            log_to_driver=True,
-        )
+        _begin(ray, address, cpus)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        ray.shutdown()
         raise SettingsError(
             f"Ray can't be used at {address or 'this machine'}: {_reason(error)}; "
             "give the address of another cluster, or engine=local"
         ) from error
     return ray
+
+
+def _begin(ray: Any, address: str, cpus: int | None, tries: int = 2) -> None:
+    """Join a cluster, or start one, which on a busy machine may fail at first."""
+    try:
+        ray.init(
+            address=address or "local",
+            num_cpus=None if address else cpus,
+            include_dashboard=None if address else False,
+            logging_level=logging.ERROR,
+        )
+    except RuntimeError:
+        ray.shutdown()
+        if address or tries == 1:
+            raise
+        _begin(ray, address, cpus, tries - 1)
 
 
 def _refuse_silence(address: str) -> None:

@@ -2,7 +2,8 @@
 
 A score is the logit of the disease class minus that of the healthy class: logits, not
 probabilities, because averaging saturated shares compresses them. A unit's score is
-the mean over replicates, a well's the mean over its units. Only replicates that never
+the mean over replicates, a well's the mean over its units, or what `well_score` has
+besides. Only replicates that never
 saw a unit's split group are used (cross-fitting); where there are none, all are, and
 the well says so. Statistics over wells are `statistics`'s.
 
@@ -12,11 +13,13 @@ Axes: u units, r replicates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from normgate.errors import DataError, SettingsError
+from normgate.plates.well_score import well_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +48,8 @@ class Scores:
     model: str
     version: str
     roles: Roles
+    how: str
+    """How units become wells, as `well_score` names it."""
     replicates: tuple[int, ...]
     scores_ur: NDArray[np.float64]
     """Disease logit minus healthy logit; NaN where a replicate is not used."""
@@ -83,12 +88,13 @@ def roles(meta: ShardMeta, model: str, disease: str = "", healthy: str = "") -> 
     return found
 
 
-def score(predictions: ModelPredictions, roles: Roles) -> Scores:
+def score(predictions: ModelPredictions, roles: Roles, how: str = "mean") -> Scores:
     """Score the units and wells of one model.
 
     Args:
         predictions: Rows in the order of their keys, each unit by every replicate.
         roles: The classes whose logits are subtracted.
+        how: How units become wells: mean, median, trimmed or weighted.
 
     Returns:
         Scores in logit units; positive is diseased.
@@ -115,11 +121,12 @@ def score(predictions: ModelPredictions, roles: Roles) -> Scores:
         model=predictions.model,
         version=predictions.version,
         roles=roles,
+        how=how,
         replicates=replicates,
         scores_ur=np.where(used, scores_ur, np.nan),
         units=units,
         starts=starts,
-        wells=_wells(places, starts, units, counts, fair, roles),
+        wells=_wells(places, starts, units, counts, fair, roles, how),
     )
 
 
@@ -140,6 +147,7 @@ def _wells(
     counts: NDArray[np.int64],
     fair: NDArray[np.bool_],
     roles: Roles,
+    how: str,
 ) -> pd.DataFrame:
     first, sizes = starts[:-1], np.diff(starts)
     _check_one_fate(places, starts)
@@ -157,10 +165,22 @@ def _wells(
         units=sizes,
         replicates=np.minimum.reduceat(counts, first),
         held_out=np.logical_and.reduceat(fair, first),
-        score=means,
+        score=means if how == "mean" else _one_by_one(units, starts, how),
         score_sd=sd,
         disease_share=np.add.reduceat((units > 0).astype(np.float64), first) / sizes,
     )
+
+
+def _one_by_one(
+    units: NDArray[np.float64], starts: NDArray[np.int64], how: str
+) -> NDArray[np.float64]:
+    """Each well by itself, so that one with many units needs no room for the others."""
+    spans = pairwise(starts)
+    scores = [
+        well_scores(units[first:last], np.array(last - first), how)
+        for first, last in spans
+    ]
+    return np.array(scores, dtype=np.float64)
 
 
 def _check_one_fate(places: pd.DataFrame, starts: NDArray[np.int64]) -> None:

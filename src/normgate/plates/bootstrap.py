@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from normgate.plates.well_score import well_scores
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -64,7 +66,7 @@ class Bootstrap:
         found = [
             _resampled(
                 self._unit_scores(chosen, slice(start, start + step)),
-                sizes, offsets, rng,
+                sizes, offsets, rng, self._scores.how,
             )
             for start in range(0, self.draws, step)
         ]  # fmt: skip
@@ -121,6 +123,7 @@ def _resampled(
     sizes: NDArray[np.int64],
     offsets: NDArray[np.int64],
     rng: np.random.Generator,
+    how: str,
 ) -> NDArray[np.float64]:
     """Draw wells, and in each drawn well its units; give the mean well score (b,)."""
     draws = len(scores_bu)
@@ -130,6 +133,6 @@ def _resampled(
     part = rng.random((draws, len(sizes), len(slots)))
     units = offsets[wells_bw][..., None] + (part * sizes_bw[..., None]).astype(np.int64)
     drawn = np.take_along_axis(scores_bu, units.reshape(draws, -1), axis=1)
-    drawn = np.where(slots < sizes_bw[..., None], drawn.reshape(part.shape), 0.0)
-    means: NDArray[np.float64] = (drawn.sum(axis=2) / sizes_bw).mean(axis=1)
+    scores_bw = well_scores(drawn.reshape(part.shape), sizes_bw, how)
+    means: NDArray[np.float64] = scores_bw.mean(axis=1)
     return means

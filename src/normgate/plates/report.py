@@ -19,6 +19,7 @@ from normgate.plates.result_page import NAME as PAGE
 from normgate.plates.result_page import result_page
 from normgate.plates.statistics import NOMINAL
 from normgate.plates.undefined import undefined
+from normgate.plates.well_score import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -102,6 +103,7 @@ def summary(
     """Everything but the wells, as plain JSON values; NaN becomes null."""
     return {
         "format": FORMAT,
+        "score": settings.score,
         "bootstrap": settings.bootstrap,
         "seed": settings.seed,
         "models": {
@@ -141,7 +143,9 @@ def _model(one: Analysis) -> list[str]:
         f"{len(one.wells)} wells, {len(one.scores.units)} units, "
         f"{len(one.scores.replicates)} replicates; spec "
         f"`{short_digest(found.spec_digest)}`, manifest "
-        f"`{short_digest(found.manifest_digest)}`. Rescue is 0% at the mean of the "
+        f"`{short_digest(found.manifest_digest)}`. A well's score is "
+        f"{WORDS[one.scores.how]} of the logit of {roles.disease} minus that of "
+        f"{roles.healthy}. Rescue is 0% at the mean of the "
         f"{roles.disease} controls of a plate and 100% at that of {roles.healthy}.",
         "",
         f"| plate | controls {roles.disease}, {roles.healthy} | AUROC wells | units "

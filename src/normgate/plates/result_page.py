@@ -10,7 +10,7 @@ from normgate.contract import short_digest
 from normgate.page import document, mark, picture, table
 from normgate.plates.concordance import seed_share
 from normgate.plates.figures import safe_name
-from normgate.plates.glossary import GLOSSARY
+from normgate.plates.glossary import glossary
 from normgate.plates.statistics import NOMINAL
 from normgate.plates.undefined import undefined
 
@@ -34,7 +34,7 @@ def result_page(analyses: Sequence[Analysis], figures: Mapping[str, bytes]) -> s
     names = ", ".join(one.title for one in analyses)
     words = "".join(
         f"<dt>{html.escape(word)}</dt><dd>{html.escape(text)}</dd>"
-        for word, text in GLOSSARY.items()
+        for word, text in glossary(analyses[0].scores.how).items()
     )
     parts = [f"<h1>Plates seen by {html.escape(names)}</h1>"]
     for one in analyses:

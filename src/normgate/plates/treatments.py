@@ -32,6 +32,7 @@ from normgate.plates.statistics import (
     plate_row,
     rescue,
 )
+from normgate.plates.well_score import checked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,13 +54,16 @@ class AggregateSettings:
     """Class whose controls are 0% rescued; empty: the model's positive class."""
     healthy: str = ""
     """Class whose controls are 100% rescued; empty: the model's only other class."""
+    score: str = "mean"
+    """How units become wells: mean, median, trimmed or weighted."""
     bootstrap: int = 1000
     """Draws behind each interval, 100 to 100,000."""
     seed: int = 0
     """Every draw follows from it."""
 
     def __post_init__(self) -> None:
-        """Refuse what gives no interval."""
+        """Refuse what gives no score or no interval."""
+        checked(self.score)
         if not 100 <= self.bootstrap <= 100_000:
             msg = f"bootstrap is {self.bootstrap}, expected 100 to 100000 draws"
             raise SettingsError(msg)
@@ -109,7 +113,7 @@ def analyse(
     wanted = roles(
         predictions.meta, predictions.model, settings.disease, settings.healthy
     )
-    scores = score(predictions, wanted)
+    scores = score(predictions, wanted, settings.score)
     chosen = [controls(scores, plate) for plate in scores.wells["plate"].unique()]
     found = list(spread(partial(_seen_to, scores, settings), chosen))
     plates = pd.DataFrame([plate for plate, _ in found])
