@@ -31,8 +31,8 @@ def glossary(how: str) -> dict[str, str]:
         "SSMD above 3 is strong, 2 to 3 moderate; Z' above 0.5 is an excellent assay, "
         "below 0 the controls overlap. Z' is unreliable where wells are few.",
         "robust z and hit": "Robust z: how many robust standard deviations of the "
-        "diseased controls a treatment lies towards healthy. Hit: after correction for many "
-        f"treatments (false discovery rate {FDR:g}), to one side, on at least "
+        "diseased controls a treatment lies towards healthy. Hit: after correction for "
+        f"many treatments (false discovery rate {FDR:g}), to one side, on at least "
         f"{MIN_PLATES} plates.",
         "mAP": "Mean average precision: how well wells of a treatment on different "
         "plates find each other among diseased controls; 1 is perfectly.",
