@@ -184,7 +184,8 @@ def _connected(address: str, cpus: int | None) -> Any:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"Ray can't be used at {address or 'this machine'}: {_reason(error)}; "
-            "give the address of another cluster, or engine=local"
+            "set RAY_AUTH_MODE=token if the cluster asks for one, give another "
+            "address, or engine=local"
         ) from error
     return ray
 

@@ -7,10 +7,12 @@ import pytest
 
 from normgate.families.plate.metrics import (
     calibration_error,
+    calibration_gain,
     fitted_temperature,
     nll,
     scores,
 )
+from normgate.families.plate.probabilities import softmax
 
 CLASSES = ("WT", "APP")
 
@@ -60,3 +62,26 @@ def test_calibration_error_is_zero_for_honest_and_large_for_boasting() -> None:
 
 def test_a_certain_error_is_finite() -> None:
     assert nll(np.array([[1.0, 0.0]]), np.array([1])) < 1000
+
+
+def test_what_a_temperature_gains_is_the_difference_and_has_an_interval() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, 600)
+    margin = np.where(labels == 1, 1.0, -1.0) + rng.normal(0, 1.5, 600)
+    # Three times too sure of itself: a temperature of 3 must help.
+    logits = np.stack([np.zeros(600), 3 * margin], axis=1)
+    groups = np.repeat(np.arange(60), 10)
+    found = calibration_gain(logits, labels, groups, 3.0)
+    for name, measure in (("nll", nll), ("ece", calibration_error)):
+        before, after = (measure(softmax(logits / t), labels) for t in (1.0, 3.0))
+        assert found[f"{name}_gain"] == pytest.approx(before - after)
+        assert found[f"{name}_gain_low"] < before - after < found[f"{name}_gain_high"]
+    assert found["nll_gain_low"] > 0
+    assert found["ece_gain_low"] > 0
+
+
+def test_a_temperature_of_one_gains_nothing() -> None:
+    rng = np.random.default_rng(4)
+    logits, labels = rng.normal(size=(80, 2)), rng.integers(0, 2, 80)
+    gains = calibration_gain(logits, labels, np.arange(80) // 4, 1.0)
+    assert set(gains.values()) == {0.0}

@@ -20,7 +20,11 @@ from torch.nn import functional
 
 from normgate.engine.member import Conclusion
 from normgate.engine.task import Batch, Monitor, Split
-from normgate.families.plate.metrics import fitted_temperature, scores
+from normgate.families.plate.metrics import (
+    calibration_gain,
+    fitted_temperature,
+    scores,
+)
 from normgate.families.plate.model import build
 from normgate.families.plate.vitals import unit_vitals
 
@@ -169,13 +173,18 @@ class PlateTask:
         test_logits: NDArray[np.float32],
         temperature: float,
     ) -> dict[str, float]:
-        """Calibrated metrics of both held-out splits, and raw calibration of test."""
+        """Calibrated metrics of both held-out splits, and what calibration changed."""
         test = self.score(self.parts.test, test_logits, temperature)
         raw = self.score(self.parts.test, test_logits)
+        at = self.parts.test
+        gain = calibration_gain(
+            test_logits, self.units.labels[at], self.units.groups[at], temperature
+        )
         validation = self.score(self.parts.validation, validation_logits, temperature)
         return {
             **{f"test_{key}": value for key, value in test.items()},
             **{f"test_{key}_uncalibrated": raw[key] for key in ("nll", "ece")},
+            **{f"test_{key}": value for key, value in gain.items()},
             **{f"validation_{key}": validation[key] for key in ("auroc", "nll")},
             "temperature": temperature,
         }
