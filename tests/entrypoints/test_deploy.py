@@ -142,6 +142,16 @@ def whole(registry: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
+def test_rays_workers_verify_the_models_and_give_the_same_files(
+    place: Path, whole: dict[str, str]
+) -> None:
+    done = run_entry(place, *SMALL, "--engine", "ray")
+    assert done.returncode == 0, done.stderr
+    assert digests(place / "work" / "predictions") == whole
+    assert last_run(place).data.params["engine"] == "ray"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "status"),
     [

@@ -58,7 +58,7 @@ def references(models: str, contract: str, alias: str) -> tuple[str, ...]:
 
 def resolve_all(wanted: Sequence[str]) -> list[Promoted]:
     """Bring every promoted bundle here, verified; see `registry.resolve`."""
-    return [resolve(reference, KEPT) for reference in wanted]
+    return [resolve(reference, KEPT.absolute()) for reference in wanted]
 
 
 def log_inputs(run: Run, promoted: Sequence[Promoted], data: Path) -> None:
