@@ -221,6 +221,8 @@ DEFAULTS = {
     "heartbeat": 10,
     "seed": 0,
     "out": "work",
+    "engine": "local",
+    "ray_address": "",
 }
 
 
