@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from normgate.cluster.engine import checked
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -17,6 +19,10 @@ class Engine:
 
     name: str
     address: str
+
+    def __post_init__(self) -> None:
+        """Refuse, before any work, what can't be meant."""
+        checked(self.name, self.address)
 
 
 def with_engine(command: Command) -> Command:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from normgate.acquisitions.measured import AcquisitionMeasureSettings, measure_table
 from normgate.acquisitions.statistics import StatisticsSettings
 from normgate.acquisitions.table import is_acquisition_csv, read_acquisition_csv
-from normgate.cluster.engine import opened
+from normgate.cluster.engine import checked, opened
 from normgate.errors import SettingsError
 from normgate.plates.measure import MeasureSettings, imported, measure
 from normgate.plates.measured import write_measured, write_spec
@@ -48,6 +48,10 @@ class Options:
     from_percentiles: str
     engine: str
     ray_address: str
+
+    def __post_init__(self) -> None:
+        """Refuse, before any work, an engine that can't be meant."""
+        checked(self.engine, self.ray_address)
 
     @property
     def split_groups(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import click
-from _engine import with_engine
+from _engine import Engine, with_engine
 
 from mlflow_normgate.entry import run_entry
 from normgate.cluster.engine import opened
@@ -42,6 +42,7 @@ def main(
 ) -> None:
     """Aggregate predictions to wells, plates and treatments."""
     with run_entry("aggregate", click.get_current_context().params) as run:
+        chosen = Engine(engine, ray_address)
         settings = AggregateSettings(
             disease=disease,
             healthy=healthy,
@@ -50,7 +51,7 @@ def main(
             seed=seed,
         )
         found = read_predictions(predictions)
-        with opened(engine, ray_address) as spread:
+        with opened(chosen.name, chosen.address) as spread:
             analyses = [analyse(model, settings, spread or map) for model in found]
         for model in found:
             logger.info("%s: %d rows", model.model, len(model.frame))

@@ -119,6 +119,7 @@ def main(
 ) -> None:
     """Deploy promoted models over the plates, cases or acquisitions of a CSV."""
     with run_entry("deploy", click.get_current_context().params) as run:
+        chosen = Engine(engine, ray_address)
         settings = DeploySettings(
             data=data,
             out=out,
@@ -131,7 +132,7 @@ def main(
         promoted = resolve_all(references(models, contract, alias))
         log_inputs(run, promoted, data)
         family = family_of(promoted, tuple(DEPLOYMENTS))
-        report = DEPLOYMENTS[family](promoted, settings, Engine(engine, ray_address))
+        report = DEPLOYMENTS[family](promoted, settings, chosen)
         log_deployment(run, out, report.metrics(), report.sentence())
         logger.info("%s", report.sentence())
         logger.info("predictions are in %s", out)

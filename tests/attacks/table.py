@@ -195,7 +195,7 @@ def _run(attacks: Iterable[Attack], tell: Callable[[str], object]) -> dict[str, 
 
 
 def _no_postgresql() -> str:
-    raise NotImplementedError
+    raise RuntimeError("the document is written of SQLite alone")
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.objectstore import ObjectStore
 
 MODEL = "1/models/m-0/artifacts"
-ROOTS = ("file:///root", "mlflow-artifacts://own:5000/")
+ROOTS = ("file:///served", "mlflow-artifacts://own:5000/")
 STORES = ("/store", "s3://bucket", "normgate+s3://bucket", "normgate+file:///store")
 PROXY, LOCAL = ROOTS[1], ROOTS[0]
 OPEN, SEALED = STORES[0], STORES[2]
@@ -52,11 +52,11 @@ OPEN, SEALED = STORES[0], STORES[2]
             PROXY, SEALED, f"s3://bucket/{MODEL}", False, id="around-the-seal"
         ),
         pytest.param(PROXY, OPEN, f"s3://bucket/{MODEL}", True, id="no-seal"),
-        pytest.param(LOCAL, OPEN, f"file:///root/{MODEL}", True, id="in-the-root"),
+        pytest.param(LOCAL, OPEN, f"file:///served/{MODEL}", True, id="in-the-root"),
         pytest.param(PROXY, OPEN, f"/store/{MODEL}", True, id="in-the-store"),
         pytest.param(LOCAL, OPEN, f"file:///elsewhere/{MODEL}", False, id="elsewhere"),
         pytest.param(
-            LOCAL, OPEN, f"file:///root/../elsewhere/{MODEL}", False, id="upwards"
+            LOCAL, OPEN, f"file:///served/../elsewhere/{MODEL}", False, id="upwards"
         ),
     ],
 )

@@ -32,7 +32,7 @@ from normgate.plates.statistics import (
     plate_row,
     rescue,
 )
-from normgate.plates.well_score import checked
+from normgate.plates.well_score import WORDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,9 @@ class AggregateSettings:
 
     def __post_init__(self) -> None:
         """Refuse what gives no score or no interval."""
-        checked(self.score)
+        if self.score not in WORDS:
+            msg = f"score is {self.score!r}, expected one of {', '.join(WORDS)}"
+            raise SettingsError(msg)
         if not 100 <= self.bootstrap <= 100_000:
             msg = f"bootstrap is {self.bootstrap}, expected 100 to 100000 draws"
             raise SettingsError(msg)

@@ -6,16 +6,13 @@ others, such as draws and wells.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from normgate.errors import SettingsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WellScore = Literal["mean", "median", "trimmed", "weighted"]
 TRIMMED = 0.1
 """Share of units that a trimmed mean leaves out at either end."""
 WORDS = {
@@ -24,18 +21,7 @@ WORDS = {
     "trimmed": "the mean over its cells without the highest and lowest tenth",
     "weighted": "the mean over its cells, weighted by how sure the model is of each,",
 }
-
-
-def checked(name: str) -> str:
-    """The name itself.
-
-    Raises:
-        SettingsError: It is none of these.
-    """
-    if name not in get_args(WellScore):
-        known = ", ".join(get_args(WellScore))
-        raise SettingsError(f"score is {name!r}, expected one of {known}")
-    return name
+"""Each way, by its name, as a reader is told of it."""
 
 
 def well_scores(

@@ -72,24 +72,15 @@ def auroc(truth: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
 
 def nll(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """Mean negative log likelihood of the true classes, in nats."""
-    of_truth = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(of_truth, 1e-300)).mean())
+    return float(_surprise(probabilities, labels).mean())
 
 
 def calibration_error(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], bins: int = BINS
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> float:
     """Expected calibration error over equal bins of confidence (Guo et al. 2017)."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    total = 0.0
-    for index in range(bins):
-        inside = bin_of == index
-        if inside.any():
-            gap = abs(float(right[inside].mean()) - float(confidence[inside].mean()))
-            total += gap * float(inside.mean())
-    return total
+    bin_of, gaps = _gaps(probabilities, labels)
+    return float(np.abs(np.bincount(bin_of, weights=gaps)).sum() / len(labels))
 
 
 def fitted_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -125,48 +116,49 @@ def calibration_gain(
         better, and the ends of their 95% percentile intervals as <name>_low, _high.
     """
     names, index = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(index)
-    rng = np.random.default_rng(seed)
     share = np.full(len(names), 1 / len(names))
-    drawn = rng.multinomial(len(names), share, size=DRAWS)
+    drawn = np.random.default_rng(seed).multinomial(len(names), share, size=DRAWS)
     weights_dg = np.vstack([np.ones(len(names)), drawn])
-    weights_dg = weights_dg / (weights_dg @ sizes)[:, None]
-    raw, tempered = (softmax(logits.astype(np.float64) / t) for t in (1.0, temperature))
+    weights_dg = weights_dg / (weights_dg @ np.bincount(index))[:, None]
+
+    def measured(temper: float) -> dict[str, NDArray[np.float64]]:
+        probabilities = softmax(logits.astype(np.float64) / temper)
+        surprise = np.bincount(index, weights=_surprise(probabilities, labels))
+        bin_of, gaps = _gaps(probabilities, labels)
+        cells = len(names) * BINS
+        of_group = np.bincount(index * BINS + bin_of, weights=gaps, minlength=cells)
+        drawn_gaps = weights_dg @ of_group.reshape(-1, BINS)
+        return {
+            "nll": weights_dg @ surprise,
+            "ece": np.abs(drawn_gaps).sum(axis=1),
+        }
+
+    raw, tempered = measured(1.0), measured(temperature)
     found: dict[str, float] = {}
-    for name, measure in (("nll", _drawn_nll), ("ece", _drawn_error)):
-        before, after = (measure(p, labels, index, weights_dg) for p in (raw, tempered))
-        gain, *gains = before - after
+    for name in raw:
+        gain, *gains = raw[name] - tempered[name]
         low, high = np.percentile(gains, (2.5, 97.5))
         found[f"{name}_gain"] = float(gain)
         found[f"{name}_gain_low"], found[f"{name}_gain_high"] = float(low), float(high)
     return found
 
 
-def _drawn_nll(
-    probabilities: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    index: NDArray[np.int64],
-    weights_dg: NDArray[np.float64],
+def _surprise(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
+    """Negative log likelihood of each unit's true class, in nats."""
     of_truth = probabilities[np.arange(len(labels)), labels]
-    each = -np.log(np.maximum(of_truth, 1e-300))
-    drawn: NDArray[np.float64] = weights_dg @ np.bincount(index, weights=each)
-    return drawn
+    surprise: NDArray[np.float64] = -np.log(np.maximum(of_truth, 1e-300))
+    return surprise
 
 
-def _drawn_error(
-    probabilities: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    index: NDArray[np.int64],
-    weights_dg: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _gaps(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Each unit's bin of confidence, and whether it is right minus how sure it is."""
     confidence = probabilities.max(axis=1)
-    gap = (probabilities.argmax(axis=1) == labels) - confidence
-    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    cells = weights_dg.shape[1] * BINS
-    sums = np.bincount(index * BINS + bin_of, weights=gap, minlength=cells)
-    drawn: NDArray[np.float64] = np.abs(weights_dg @ sums.reshape(-1, BINS)).sum(axis=1)
-    return drawn
+    bin_of = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    return bin_of, (probabilities.argmax(axis=1) == labels) - confidence
 
 
 def _by_group(
