@@ -7,8 +7,10 @@ import logging
 import math
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +21,7 @@ from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 
 from mlflow_normgate import replay
+from mlflow_normgate.datasets import log_table
 from mlflow_normgate.limits import checked_key, same_value
 from mlflow_normgate.replay import Replay
 from mlflow_normgate.runs import Place, Run, parent_run
@@ -44,6 +47,30 @@ def text_of(run: Run, artifact: str, folder: Path) -> str:
     folder.mkdir(exist_ok=True)
     path = run.client.download_artifacts(run.run_id, artifact, str(folder))
     return Path(path).read_text()
+
+
+def test_runs_that_bring_the_same_data_at_once_all_have_it(
+    place: Place, tmp_path: Path
+) -> None:
+    tables = []
+    for number in range(12):
+        tables.append(tmp_path / f"plates-{number}.csv")
+        tables[-1].write_text(f"plate\nP{number}\n")
+    begin = Barrier(4)
+
+    def train(name: str) -> Run:
+        with parent_run(place, name, name * 64) as run:
+            begin.wait()
+            for table in tables:
+                log_table(run.tracker, table, "train")
+        return run
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(train, "abcd"))
+    for run in runs:
+        inputs = run.client.get_run(run.run_id).inputs
+        assert len(inputs.dataset_inputs) == len(tables)
+    assert list(place.spool_root.iterdir()) == []
 
 
 def test_everything_logged_is_on_the_server_at_the_end(

@@ -22,6 +22,7 @@ from mlflow.entities import (
     Param,
     RunTag,
 )
+from mlflow.exceptions import MlflowException
 
 from mlflow_normgate import mlruns
 from mlflow_normgate.pictures import upload_picture
@@ -209,11 +210,18 @@ class Replay:
             case "image":
                 upload_picture(self.client, run_id, self.spool.folder / body["file"])
             case "dataset":
-                self.client.log_inputs(run_id, [_dataset(body)])
+                self._log_dataset(run_id, _dataset(body))
             case "end":
                 self.client.set_terminated(run_id, body["status"], body["t"])
             case other:
                 raise _Refused(f"unknown operation {other!r}")
+
+    def _log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
+        """Log a data set; of two runs that bring one at once, MLflow refuses one."""
+        try:
+            self.client.log_inputs(run_id, [dataset])
+        except MlflowException:
+            self.client.log_inputs(run_id, [dataset])  # by now it is there
 
     def _ask(self, call: Callable[[], _T]) -> _T:
         """Call the server, and sort what it raises into refused and unreachable."""
