@@ -27,7 +27,7 @@ from _tune_record import Mirror
 
 from mlflow_normgate.entry import open_place
 from mlflow_normgate.runs import parent_run
-from normgate.engine.tunable import Objective, Outcome, Weight
+from normgate.engine.tunable import Choice, Objective, Outcome, Weight
 from normgate.gate import Vital
 from normgate.tune.goal import goal_of
 from normgate.tune.pins import pins_of
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from normgate.engine.tunable import Watch
+    from normgate.engine.tunable import Setting, Watch
 
 EPOCHS = 5
 VITAL = Vital(
@@ -65,6 +65,7 @@ class Idle:
     weights: tuple[Weight, ...] = tuple(
         Weight(name=name, low=0.1, high=1.0, default=0.5) for name in "abc"
     )
+    choices: tuple[Choice, ...] = ()
     gauge: dict[str, float] = field(default_factory=dict)
     objectives: tuple[Objective, ...] = (
         Objective(name="x", larger_is_better=True, worst=0.0, best=1.0, during="x"),
@@ -75,15 +76,15 @@ class Idle:
     budget: dict[str, int] = field(default_factory=lambda: {"epochs": EPOCHS})
     seconds: list[float] = field(default_factory=list)
 
-    def effect(self, settings: Mapping[str, float]) -> NDArray[np.float64]:
+    def effect(self, settings: Mapping[str, Setting]) -> NDArray[np.float64]:
         """The settings themselves."""
-        return np.array(list(settings.values()))
+        return np.array(list(settings.values()), dtype=np.float64)
 
     def trial(
-        self, settings: Mapping[str, float], seed: int, watch: Watch, folder: Path
+        self, settings: Mapping[str, Setting], seed: int, watch: Watch, folder: Path
     ) -> Outcome:
         """Report some epochs and end."""
-        value = float(np.prod(list(settings.values())))
+        value = float(np.prod([float(one) for one in settings.values()]))
         for epoch in range(1, EPOCHS + 1):
             watch.metrics({"x": value * epoch, "loss": 1 / epoch}, epoch)
         return Outcome(metrics={"x": value}, weighted_loss=1.0, vitals=(VITAL,))
@@ -93,8 +94,8 @@ def study_of(
     url: str, trials: int, name: str, folder: Path
 ) -> tuple[optuna.Study, Bench]:
     tunable = Idle()
-    space = space_of(tunable, {})
     goal = goal_of(tunable, (), desirable=False)
+    space = space_of(tunable, {}, goal)
     place = StudyPlace(name=name, url=url)
     study = open_study(place, pins_of(tunable, space, goal, 0), goal)
     add_slots(study, trials, None)

@@ -155,6 +155,7 @@ def _plan(
         ),
         folds=request.folds,
         model=request.model,
+        aggregation=request.aggregation,
     )
 
 

@@ -25,6 +25,7 @@ from normgate.errors import SettingsError
 from normgate.families.plate.settings import PRESETS, ModelSettings, Preset
 from normgate.plates.geometry import Geometry
 from normgate.plates.parameters import whole_numbers, words
+from normgate.plates.well_score import checked_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,8 @@ class Request:
     replicates: int
     folds: int
     model: ModelSettings
+    aggregation: str
+    """How units become wells where wells are judged."""
     fit: FitSettings
     """Of the first replicate; each next has the next seed."""
     out: Path
@@ -76,6 +79,9 @@ def plate_options(preset: str) -> Callable[[Command], Command]:
         ),
         click.option(
             "--intensity-jitter", default=0.0, help="Random gain and offset; 0 is off."
+        ),
+        click.option(
+            "--aggregation", default="mean", help="Or median, trimmed, weighted."
         ),
         click.option("--geometry", default="tile", help="site, tile or cell."),
         click.option("--window", default=32, help="Pixels cut out; not for site."),
@@ -127,6 +133,7 @@ def parse(preset_name: str, options: dict[str, Any]) -> Request:
             dropout=options["dropout"],
             intensity_jitter=options["intensity_jitter"],
         ),
+        aggregation=checked_way("aggregation", options["aggregation"]),
         fit=fit_of(options),
         out=Path(options["out"]),
         finish=finish,

@@ -34,6 +34,7 @@ _HEADLINES = (
     "test_well_auroc",
     "test_accuracy",
     "test_nll",
+    "test_well_nll",
     "test_ece",
     "temperature",
 )

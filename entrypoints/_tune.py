@@ -72,8 +72,8 @@ def tune(options: dict[str, Any], further: Sequence[str]) -> None:
 
 def _prepared(request: TuneRequest) -> Prepared:
     def check(terms: Searchable, given: Mapping[str, str]) -> None:
-        space_of(terms, given)
-        goal_of(terms, request.objectives, desirable=request.desirable)
+        goal = goal_of(terms, request.objectives, desirable=request.desirable)
+        space_of(terms, given, goal)
 
     return prepared(request.family, request.training, request.out, request.seed, check)
 
@@ -81,9 +81,7 @@ def _prepared(request: TuneRequest) -> Prepared:
 def _run_trials(
     parent: Run, request: TuneRequest, place: StudyPlace, study: Study, bench: Bench
 ) -> None:
-    space = bench.space
-    first = {one.name: one.default for one in space.weights}
-    add_slots(study, request.trials, first if space.begins_with_preset else None)
+    add_slots(study, request.trials, bench.space.first)
     headlines = Headlines(study, bench, parent.tracker)
     headlines.look()
     apart = request.workers > 1 and request.engine == "local"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from mlflow_normgate.runs import Run
+    from normgate.engine.tunable import Setting
     from normgate.tune.seeds import Difference
     from normgate.tune.worker import Bench
 
@@ -38,7 +39,7 @@ def choose(
     """
     best = shortlist(rows_of(study), bench.goal.objectives, request.top + 1)
     preset = bench.space.preset
-    named: dict[str, Mapping[str, float]] = {PRESET: preset}
+    named: dict[str, Mapping[str, Setting]] = {PRESET: preset}
     for row in best:
         settings = bench.space.complete(row.params)
         if settings != preset and len(named) <= request.top:

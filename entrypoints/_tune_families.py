@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from normgate.engine.tunable import Searchable, Tunable
+    from normgate.engine.tunable import Searchable, Setting, Tunable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +27,19 @@ class Prepared:
 
     tunable: Tunable
     given: Mapping[str, str]
-    """Ranges and values of weights, as text."""
+    """Ranges and values of weights, words of choices, as text."""
     data: Path | None
     """The table of inputs, where there is one."""
     entry: str
     """The training entry that a chosen trial is trained by."""
     training: Mapping[str, str]
-    """That entry's parameters besides the weights."""
+    """That entry's parameters besides those that may be searched."""
 
-    def command(self, settings: Mapping[str, float], replicates: int) -> str:
+    def command(self, settings: Mapping[str, Setting], replicates: int) -> str:
         """The command that trains settings anew and registers the model."""
-        searched = {one.name for one in self.tunable.weights}
-        values = {
-            **self.training,
-            **{
-                name: repr(float(v)) for name, v in settings.items() if name in searched
-            },
-            "replicates": str(replicates),
-        }
+        gauge = self.tunable.gauge
+        chosen = {name: str(v) for name, v in settings.items() if name not in gauge}
+        values = {**self.training, **chosen, "replicates": str(replicates)}
         passed = " ".join(f"-P {k}={shlex.quote(v)}" for k, v in values.items())
         return f"mlflow run . -e {self.entry} {passed}"
 
@@ -53,7 +48,7 @@ class Check(Protocol):
     """Refuses what can't be searched or judged by."""
 
     def __call__(self, terms: Searchable, given: Mapping[str, str]) -> None:
-        """Look at ranges and values of weights, given as text."""
+        """Look at ranges, values and words of what may be searched, given as text."""
 
 
 class Builder(Protocol):

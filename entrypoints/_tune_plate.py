@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from _tune_families import Check
 
-WEIGHTS = ("lr", "weight_decay", "dropout")
+SEARCHED = ("lr", "weight_decay", "dropout", "aggregation")
 
 
 def prepared(
@@ -35,15 +35,15 @@ def prepared(
     given = {name: text for name, text in training.items() if name != "preset"}
     if PRESETS[preset].per_timepoint:
         given.setdefault("timepoints", "0")
-    options = typed(plate_options(preset), given, WEIGHTS, "plate")
+    options = typed(plate_options(preset), given, SEARCHED, "plate")
     request = parse(preset, options | {"out": str(out), "seed": seed})
     if len(request.timepoints) != 1:
         raise SettingsError(
             f"timepoints is {options['timepoints']!r}, expected one: a study is of one "
             "model"
         )
-    weights = {name: text for name, text in given.items() if name in WEIGHTS}
-    check(terms_of(request.model, request.fit), weights)
+    searched = {name: text for name, text in given.items() if name in SEARCHED}
+    check(terms_of(request.model, request.fit, request.aggregation), searched)
     data = request.data or demonstration(out)
     timepoint = request.timepoints[0]
     plan, fingerprint = planned(request, sites(read_plate_csv(data), data), timepoint)
@@ -56,8 +56,8 @@ def prepared(
                 to, request, told, plan, members, fit, timepoint
             ),
         ),
-        given=weights,
+        given=searched,
         data=data,
         entry=f"train_{preset}",
-        training=passed_on(given, WEIGHTS, data),
+        training=passed_on(given, SEARCHED, data),
     )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from mlflow_normgate.runs import Run
+    from normgate.engine.tunable import Setting
     from normgate.tracker import Tracker
     from normgate.tune.analysis import Row
     from normgate.tune.worker import Bench
@@ -54,7 +55,7 @@ class Mirror:
         self._where = str(bench.folder.absolute())
 
     @contextmanager
-    def open(self, name: str, settings: Mapping[str, float]) -> Iterator[Tracker]:
+    def open(self, name: str, settings: Mapping[str, Setting]) -> Iterator[Tracker]:
         """Open a training's run, and record its settings."""
         tunable = self._bench.tunable
         key = f"{self._where}\n{self._study}\n{json.dumps(dict(settings))}"
@@ -99,7 +100,10 @@ class Headlines:
         values = {f"trial.{one.name}": metrics[one.name] for one in objectives}
         values["trial.desirability"] = desirability(objectives, metrics)
         values["trial.weighted_loss"] = row.kept.weighted_loss
-        values |= {f"trial.weight.{name}": v for name, v in row.params.items()}
+        values |= {
+            f"trial.weight.{one.name}": float(row.params[one.name])
+            for one in self._bench.space.weights
+        }
         self._tracker.metrics(values, step=row.slot)
 
     def _line(self, rows: Sequence[Row], ended: Sequence[Row]) -> str:
@@ -136,6 +140,8 @@ def record_begin(parent: Run, study: Study, bench: Bench, ready: Prepared) -> No
     for one in bench.space.weights:
         scale = "log" if one.log else "linear"
         tracker.params({f"space.{one.name}": f"{one.low:g}:{one.high:g}:{scale}"})
+    for choice in bench.space.choices:
+        tracker.params({f"space.{choice.name}": ",".join(choice.options)})
     tracker.params({f"fixed.{name}": v for name, v in bench.space.fixed.items()})
     tracker.params({f"budget.{name}": v for name, v in tunable.budget.items()})
     tracker.params({"goal": ",".join(bench.goal.names)})

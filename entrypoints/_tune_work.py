@@ -71,10 +71,11 @@ class Job:
 def bench_of(ready: Prepared, request: TuneRequest, folder: Path) -> Bench:
     """What all trials share."""
     tunable = ready.tunable
+    goal = goal_of(tunable, request.objectives, desirable=request.desirable)
     return Bench(
         tunable=tunable,
-        space=space_of(tunable, ready.given),
-        goal=goal_of(tunable, request.objectives, desirable=request.desirable),
+        space=space_of(tunable, ready.given, goal),
+        goal=goal,
         seed=request.seed,
         folder=folder,
     )

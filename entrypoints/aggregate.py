@@ -25,7 +25,9 @@ logger = logging.getLogger(__name__)
 @click.option("--out", type=Path, default="work/results", help="Tables and figures.")
 @click.option("--disease", default="", help="0% class; default: the positive one.")
 @click.option("--healthy", default="", help="100% class; default: the other one.")
-@click.option("--score", default="mean", help="mean, median, trimmed or weighted.")
+@click.option(
+    "--score", default="", help="mean, median, trimmed, weighted; default: the model's."
+)
 @click.option("--bootstrap", default=1000, help="Draws behind each interval.")
 @click.option("--seed", default=0, help="Every draw follows from it.")
 @with_engine

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 import yaml
 from tests.conftest import ROOT
+from tests.tune.toy import usual_space
 
 from normgate.acquisitions import demo as acquisitions
 from normgate.families import open_bundle
@@ -20,7 +21,6 @@ from normgate.plates import demo as plates
 from normgate.tracker import NullTracker
 from normgate.tune.effects import effects, refuse_dead
 from normgate.tune.goal import goal_of
-from normgate.tune.space import space_of
 from normgate.tune.watch import PlainWatch
 from normgate.volumes import demo as heads
 
@@ -66,17 +66,17 @@ class Conformance:
 
     def test_every_searched_weight_changes_a_first_step(self) -> None:
         tunable = self.tunable()
-        refuse_dead(effects(tunable, space_of(tunable, {})))
+        refuse_dead(effects(tunable, usual_space(tunable)))
 
     def test_equal_settings_have_equal_effects(self) -> None:
-        preset = space_of(self.tunable(), {}).preset
+        preset = usual_space(self.tunable()).preset
         one, two = self.tunable().effect(preset), self.tunable().effect(preset)
         assert one.tobytes() == two.tobytes()
 
     def test_the_preset_lies_within_the_usual_ranges(self) -> None:
         tunable = self.tunable()
-        space = space_of(tunable, {})
-        assert space.begins_with_preset
+        space = usual_space(tunable)
+        assert space.first is not None
         assert not {one.name for one in space.weights} & set(tunable.gauge)
         for one in tunable.weights:
             assert one.least <= one.low < one.high <= one.most
@@ -99,7 +99,7 @@ class Conformance:
         self, tmp_path: Path
     ) -> None:
         tunable = self.tunable()
-        preset, watch = space_of(tunable, {}).preset, PlainWatch(NullTracker())
+        preset, watch = usual_space(tunable).preset, PlainWatch(NullTracker())
         outcome = tunable.trial(preset, 1, watch, tmp_path / "1")
         again = self.tunable().trial(preset, 1, watch, tmp_path / "again")
         assert outcome.metrics == again.metrics
@@ -121,7 +121,7 @@ class Conformance:
 
     def test_its_command_is_one_that_mlproject_knows(self) -> None:
         made = self.prepared()
-        command = made.command(space_of(made.tunable, {}).preset, 3)
+        command = made.command(usual_space(made.tunable).preset, 3)
         words = shlex.split(command)
         assert words[:4] == ["mlflow", "run", ".", "-e"]
         entry = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"][

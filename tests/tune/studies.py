@@ -66,14 +66,13 @@ def setup(
 ) -> Setup:
     """Open the study of a folder as the entry does."""
     tunable = tunable or ToyTunable()
-    space = space_of(tunable, given)
     goal = goal_of(tunable, objectives, desirable=desirable)
+    space = space_of(tunable, given, goal)
     if not url and not (folder / "study.db").exists():
         (folder / "study.db").write_bytes(empty_database())
     url = url or f"sqlite:///{folder}/study.db"
     place = StudyPlace(name="toy", url=url, heartbeat_s=1)
     study = open_study(place, pins_of(tunable, space, goal, 0), goal, fork=fork)
-    first = {one.name: one.default for one in space.weights}
-    add_slots(study, trials, first if space.begins_with_preset else None)
+    add_slots(study, trials, space.first)
     equip(study, goal, sampler, trials=trials, seed=0, worker=worker)
     return Setup(folder, tunable, space, goal, study)

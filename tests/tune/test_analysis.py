@@ -9,7 +9,7 @@ import PIL.Image
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.tune.studies import setup
-from tests.tune.toy import ToyTunable
+from tests.tune.toy import ToyTunable, usual_space
 
 from normgate.tune import report
 from normgate.tune.analysis import (
@@ -24,13 +24,12 @@ from normgate.tune.analysis import (
 from normgate.tune.figures import write_figures
 from normgate.tune.goal import goal_of
 from normgate.tune.outcomes import Kept
-from normgate.tune.space import space_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OBJECTIVES = ToyTunable.objectives
-SPACE = space_of(ToyTunable(), {})
+SPACE = usual_space(ToyTunable())
 GOAL = goal_of(ToyTunable(), (), desirable=False)
 SCORES = st.lists(
     st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans()),
@@ -122,6 +121,23 @@ def test_a_study_is_told_in_tables_pictures_and_words(tmp_path: Path) -> None:
     assert "| smooth | 0.001 | 10 | log | 0.1 |" in report.search_table(made.space)
     assert "| mse | 1 | 1 | fixed | 1 |" in report.search_table(made.space)
     assert report.front_table(rows, made.space, made.goal).count("\n") >= 2
+
+
+def test_a_choice_is_told_by_its_words(tmp_path: Path) -> None:
+    made = setup(tmp_path, trials=8, tunable=ToyTunable(choosing=True))
+    made.work()
+    rows = rows_of(made.study)
+    found = importances(made.study, made.goal)
+    assert set(found["rough"]) == {"smooth", "shrink", "readout"}
+    paths = write_figures(tmp_path / "figures", rows, made.space, made.goal, found)
+    assert len(paths) == 4
+    assert set(table(rows, made.space, made.goal)["readout"]) <= {"all", "half", "end"}
+    assert "| readout | all, half, end | | choice | all |" in report.search_table(
+        made.space
+    )
+    told = {pair.of for pair in correlations(rows, made.space, OBJECTIVES)}
+    assert "readout" not in told
+    assert rows[0].params == made.space.first
 
 
 def test_a_study_without_a_finished_trial_has_no_pictures(tmp_path: Path) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from tests.tune.toy import ToyTunable
+from tests.tune.toy import ToyTunable, usual_space
 
 from normgate.errors import SettingsError
+from normgate.tune.goal import goal_of
 from normgate.tune.space import space_of
 
 
 def test_without_a_wish_every_weight_has_its_usual_range() -> None:
-    space = space_of(ToyTunable(), {})
+    space = usual_space(ToyTunable())
     assert [one.name for one in space.weights] == ["smooth", "shrink"]
     assert space.fixed == {"mse": 1.0}
     assert space.preset == {"mse": 1.0, "smooth": 0.1, "shrink": 0.01}
-    assert space.begins_with_preset
+    assert space.first is not None
 
 
 @pytest.mark.parametrize(
@@ -29,18 +30,18 @@ def test_without_a_wish_every_weight_has_its_usual_range() -> None:
 def test_a_range_is_taken_as_given(
     text: str, expected: tuple[float, float, bool]
 ) -> None:
-    (smooth, _) = space_of(ToyTunable(), {"smooth": text}).weights
+    (smooth, _) = usual_space(ToyTunable(), {"smooth": text}).weights
     assert (smooth.low, smooth.high, smooth.log) == expected
 
 
 def test_one_number_fixes_a_weight() -> None:
-    space = space_of(ToyTunable(), {"smooth": "3"})
+    space = usual_space(ToyTunable(), {"smooth": "3"})
     assert [one.name for one in space.weights] == ["shrink"]
     assert space.fixed == {"mse": 1.0, "smooth": 3.0}
 
 
 def test_a_study_whose_range_leaves_the_preset_out_does_not_begin_with_it() -> None:
-    assert not space_of(ToyTunable(), {"smooth": "1:2"}).begins_with_preset
+    assert usual_space(ToyTunable(), {"smooth": "1:2"}).first is None
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,45 @@ def test_what_cant_be_meant_is_refused(
     given: dict[str, str], words: tuple[str, ...]
 ) -> None:
     with pytest.raises(SettingsError) as refused:
-        space_of(ToyTunable(), given)
+        usual_space(ToyTunable(), given)
     for word in words:
         assert word in str(refused.value)
+
+
+def test_a_choice_is_searched_narrowed_and_fixed() -> None:
+    tunable = ToyTunable(choosing=True)
+    space = usual_space(tunable)
+    assert space.names == ("smooth", "shrink", "readout")
+    assert space.first == {"smooth": 0.1, "shrink": 0.01, "readout": "all"}
+    assert space.document()["searched"]["readout"] == {
+        "options": ["all", "half", "end"],
+        "default": "all",
+    }
+    (narrowed,) = usual_space(tunable, {"readout": "half, end"}).choices
+    assert narrowed.options == ("half", "end")
+    assert usual_space(tunable, {"readout": "half, end"}).first is None
+    fixed = usual_space(tunable, {"readout": "end"})
+    assert fixed.choices == ()
+    assert fixed.fixed["readout"] == "end"
+
+
+def test_a_choice_alone_can_be_searched() -> None:
+    given = {"smooth": "1", "shrink": "0.5"}
+    assert usual_space(ToyTunable(choosing=True), given).names == ("readout",)
+
+
+def test_a_choice_that_no_objective_shows_stays_as_it_is() -> None:
+    tunable = ToyTunable(choosing=True)
+    goal = goal_of(tunable, ("r2",), desirable=False)
+    assert space_of(tunable, {}, goal).fixed["readout"] == "all"
+    assert space_of(tunable, {"readout": "end"}, goal).fixed["readout"] == "end"
+    with pytest.raises(SettingsError) as refused:
+        space_of(tunable, {"readout": "all,end"}, goal)
+    for word in ("objectives r2", "add one of rough", "readout=all"):
+        assert word in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["some", "all,all", "all,", "0.1:0.5"])
+def test_words_that_a_choice_has_not_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="expected some of all, half, end"):
+        usual_space(ToyTunable(choosing=True), {"readout": text})

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from tests.postgresql import Postgresql
 
+    from normgate.engine.tunable import Setting
     from normgate.tracker import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -43,7 +44,7 @@ class ListRecorder:
     ends: list[tuple[str, str]] = field(default_factory=list)
 
     @contextmanager
-    def open(self, name: str, settings: Mapping[str, float]) -> Iterator[Tracker]:
+    def open(self, name: str, settings: Mapping[str, Setting]) -> Iterator[Tracker]:
         try:
             yield NullTracker()
         except BaseException as error:
@@ -158,7 +159,7 @@ def test_a_study_that_was_begun_otherwise_is_not_resumed(
 
 
 def test_a_trial_that_fails_counts_and_keeps_its_reason(tmp_path: Path) -> None:
-    def fail(settings: Mapping[str, float], seed: int) -> None:
+    def fail(settings: Mapping[str, Setting], seed: int) -> None:
         if settings["smooth"] == 0.1:
             raise DataError("the loss is nan.")
 
@@ -170,7 +171,7 @@ def test_a_trial_that_fails_counts_and_keeps_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_study_in_which_everything_fails_stops_and_says_why(tmp_path: Path) -> None:
-    def fail(settings: Mapping[str, float], seed: int) -> None:
+    def fail(settings: Mapping[str, Setting], seed: int) -> None:
         raise DataError("no data.")
 
     made = setup(tmp_path, 20, ToyTunable(before=fail))
@@ -179,7 +180,7 @@ def test_a_study_in_which_everything_fails_stops_and_says_why(tmp_path: Path) ->
 
 
 def test_a_stopped_trial_waits_again_with_its_settings(tmp_path: Path) -> None:
-    def stop(settings: Mapping[str, float], seed: int) -> None:
+    def stop(settings: Mapping[str, Setting], seed: int) -> None:
         if settings["smooth"] != 0.1:
             raise Interrupted(15)
 

@@ -68,6 +68,8 @@ class Model:
     """`cpu` or `cuda`."""
     forward: Callable[[Tensor], Tensor]
     """Float32 (n, c, y, x) on the CPU to logits (r, n, k), perhaps on a device."""
+    aggregation: str = "mean"
+    """How units became wells where the training judged wells."""
 
     @property
     def meta(self) -> ShardMeta:
@@ -77,4 +79,5 @@ class Model:
             positive=self.positive,
             temperatures={m.replicate: m.temperature for m in self.members},
             channels={c.name: channel_digest(c) for c in self.loader.spec.channels},
+            aggregation=self.aggregation,
         )

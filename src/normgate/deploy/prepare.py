@@ -97,6 +97,7 @@ def prepare_model(
         manifest_digest=bundle.manifest_digest,
         device=device.type,
         forward=_Forward(bundle.ensemble, device),
+        aggregation=str(card.settings.get("aggregation", "mean")),
     )
 
 

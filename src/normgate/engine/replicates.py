@@ -11,6 +11,8 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from normgate.engine.loop import fit
 from normgate.engine.member import Member, train_member
 from normgate.engine.probe import first_steps
@@ -21,12 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from normgate.engine.member import Replicate
     from normgate.engine.settings import FitSettings
-    from normgate.engine.tunable import Objective, Terms, Watch, Weight
+    from normgate.engine.tunable import (
+        Choice,
+        Objective,
+        Setting,
+        Terms,
+        Watch,
+        Weight,
+    )
     from normgate.tracker import Scalar
 
 HEEDED_AFTER = 2 / 3
@@ -49,12 +57,12 @@ class ReplicateTunable:
     """The preset's. A weight called lr or weight_decay takes the place of its own."""
     fixed: Mapping[str, Scalar]
     """The family's settings that are not searched, flat."""
-    task_of: Callable[[Mapping[str, float], FitSettings], Replicate]
-    """The first replicate with given weights."""
+    task_of: Callable[[Mapping[str, Setting], FitSettings], Replicate]
+    """The first replicate with given settings."""
     bundle_of: Callable[
-        [Mapping[str, float], FitSettings, Sequence[Member], Path], object
+        [Mapping[str, Setting], FitSettings, Sequence[Member], Path], object
     ]
-    """Write the bundle of members that were trained with given weights."""
+    """Write the bundle of members that were trained with given settings."""
     of_vitals: Mapping[str, str] = field(default_factory=dict)
     """Objectives that no epoch tells, and the vital whose value they are."""
 
@@ -67,6 +75,11 @@ class ReplicateTunable:
     def weights(self) -> tuple[Weight, ...]:
         """What may be searched."""
         return self.terms.weights
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What may be searched besides, of words."""
+        return self.terms.choices
 
     @property
     def gauge(self) -> Mapping[str, float]:
@@ -100,13 +113,18 @@ class ReplicateTunable:
         }
         return {**self.fixed, **shared}
 
-    def effect(self, settings: Mapping[str, float]) -> NDArray[np.float64]:
-        """Gradients and updates of the first steps."""
+    def effect(self, settings: Mapping[str, Setting]) -> NDArray[np.float64]:
+        """Gradients and updates of the first steps, and how they are judged then."""
         chosen = self._fit(settings, self.fit.seed)
-        return first_steps(self.task_of(settings, chosen), chosen)
+        task = self.task_of(settings, chosen)
+        found = first_steps(task, chosen)
+        if not self.choices:
+            return found
+        judged = [value for _, value in sorted(task.evaluate("validation").items())]
+        return np.append(found, np.nan_to_num(judged))
 
     def trial(
-        self, settings: Mapping[str, float], seed: int, watch: Watch, folder: Path
+        self, settings: Mapping[str, Setting], seed: int, watch: Watch, folder: Path
     ) -> Outcome:
         """Train the first replicate's split, and judge its validation part."""
         chosen = self._fit(settings, seed)
@@ -133,7 +151,7 @@ class ReplicateTunable:
         )
 
     def held_out(
-        self, settings: Mapping[str, float], seed: int, folder: Path
+        self, settings: Mapping[str, Setting], seed: int, folder: Path
     ) -> dict[str, float]:
         """What the finished replicate says of its test part."""
         found = self._member(settings, seed, folder).card.metrics
@@ -145,7 +163,7 @@ class ReplicateTunable:
 
     def bundle(
         self,
-        settings: Mapping[str, float],
+        settings: Mapping[str, Setting],
         trainings: Sequence[tuple[int, Path]],
         to: Path,
     ) -> None:
@@ -157,13 +175,15 @@ class ReplicateTunable:
         ]
         self.bundle_of(settings, self._fit(settings, trainings[0][0]), numbered, to)
 
-    def _member(self, settings: Mapping[str, float], seed: int, folder: Path) -> Member:
+    def _member(
+        self, settings: Mapping[str, Setting], seed: int, folder: Path
+    ) -> Member:
         chosen = self._fit(settings, seed)
         task = self.task_of(settings, chosen)
         return train_member(task, _REPLICATE, chosen, NullTracker(), folder)
 
-    def _fit(self, settings: Mapping[str, float], seed: int) -> FitSettings:
-        own = {name: settings[name] for name in _OF_FIT if name in settings}
+    def _fit(self, settings: Mapping[str, Setting], seed: int) -> FitSettings:
+        own = {name: float(settings[name]) for name in _OF_FIT if name in settings}
         return replace(self.fit, seed=seed, **own)  # type: ignore[arg-type]
 
 

@@ -1,10 +1,11 @@
 """The port that a family implements, so that `normgate.tune` can search its settings.
 
 A family says which numbers may be searched, which one is held fixed (the gauge: a loss
-that is multiplied by two trains the same model), and which metrics are free of all of
-them. It trains with given settings, and is judged by those metrics on its validation
-split alone; the test split is looked at once, for what was chosen. Storage, samplers
-and the rules of a study are the tuner's.
+that is multiplied by two trains the same model), which choices there are about what a
+trained network puts out, and which metrics are free of all of them. It trains with
+given settings, and is judged by those metrics on its validation split alone; the test
+split is looked at once, for what was chosen. Storage, samplers and the rules of a study
+are the tuner's.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from normgate.tracker import Scalar
 
 
+Setting = float | str
+"""A number, or a word of a choice."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
     """One number that may be searched."""
@@ -41,6 +46,19 @@ class Weight:
     """The smallest value that can be meant."""
     most: float = 1e6
     """The largest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One way among several to use what a network puts out: it changes no gradient."""
+
+    name: str
+    """As the family's training entry spells the parameter."""
+    options: tuple[str, ...]
+    default: str
+    """What the preset uses."""
+    judges: tuple[str, ...]
+    """Objectives that it can change; judged by others only, it can't be searched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +110,10 @@ class Searchable(Protocol):
         """What may be searched, with the usual ranges."""
 
     @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What may be searched besides, of words."""
+
+    @property
     def gauge(self) -> Mapping[str, float]:
         """Weights that stay as they are, for only ratios of weights matter."""
 
@@ -116,6 +138,7 @@ class Terms:
     weights: tuple[Weight, ...]
     objectives: tuple[Objective, ...]
     usual_objectives: tuple[str, ...]
+    choices: tuple[Choice, ...] = ()
     gauge: Mapping[str, float] = field(default_factory=dict)
     weighted: tuple[str, ...] = ("loss", "train_loss", "weighted_loss")
 
@@ -143,24 +166,24 @@ class Tunable(Searchable, Protocol):
     def budget(self) -> Mapping[str, Scalar]:
         """Every fixed setting of a trial: epochs, batch size, network."""
 
-    def effect(self, settings: Mapping[str, float]) -> NDArray[np.float64]:
+    def effect(self, settings: Mapping[str, Setting]) -> NDArray[np.float64]:
         """What the first steps of a training come to, to be compared bit by bit.
 
         Args:
-            settings: A value for every weight.
+            settings: A value for every weight and choice.
 
         Returns:
-            Gradients, and updates where a setting acts through the optimizer. Equal
-            settings give equal numbers.
+            Gradients, updates where a setting acts through the optimizer, and metrics
+            where there are choices. Equal settings give equal numbers.
         """
 
     def trial(
-        self, settings: Mapping[str, float], seed: int, watch: Watch, folder: Path
+        self, settings: Mapping[str, Setting], seed: int, watch: Watch, folder: Path
     ) -> Outcome:
         """Train once, and judge on the validation split; a rerun resumes.
 
         Args:
-            settings: A value for every weight.
+            settings: A value for every weight and choice.
             seed: Initial weights and order follow from it; the split does not.
             watch: Told of each epoch.
             folder: This training's own.
@@ -171,20 +194,20 @@ class Tunable(Searchable, Protocol):
         """
 
     def held_out(
-        self, settings: Mapping[str, float], seed: int, folder: Path
+        self, settings: Mapping[str, Setting], seed: int, folder: Path
     ) -> dict[str, float]:
         """Metrics of a finished training on the test split."""
 
     def bundle(
         self,
-        settings: Mapping[str, float],
+        settings: Mapping[str, Setting],
         trainings: Sequence[tuple[int, Path]],
         to: Path,
     ) -> None:
         """Write the bundle of some finished trainings.
 
         Args:
-            settings: A value for every weight, the same for all of them.
+            settings: A value for every weight and choice, the same for all of them.
             trainings: Seed and folder of each; they become the members.
             to: Where the bundle goes.
         """

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from normgate.contract.files import write_atomic
 from normgate.errors import DataError
+from normgate.plates.well_score import WORDS
 from normgate.plates.wells import parse_well
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class ShardMeta:
     """By replicate; the logits are divided by it before softmax."""
     channels: Mapping[str, str]
     """Channel digest by channel name; empty where the writer does not tell."""
+    aggregation: str = "mean"
+    """How the model's units became wells where its training judged wells."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> ShardMeta:
@@ -87,6 +90,7 @@ class ShardMeta:
                 channels={
                     str(k): str(v) for k, v in values.get("channels", {}).items()
                 },
+                aggregation=str(values.get("aggregation", "mean")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             msg = f"the predictions' metadata is incomplete ({error!r})"
@@ -99,6 +103,9 @@ class ShardMeta:
         if meta.positive not in meta.classes:
             msg = f"positive class {meta.positive!r} is none of {list(meta.classes)}"
             raise DataError(msg)
+        if meta.aggregation not in WORDS:
+            msg = f"aggregation {meta.aggregation!r} is none of {', '.join(WORDS)}"
+            raise DataError(msg)
         return meta
 
     def to_json(self) -> bytes:
@@ -109,6 +116,7 @@ class ShardMeta:
             "positive": self.positive,
             "temperatures": {str(k): v for k, v in self.temperatures.items()},
             "channels": dict(self.channels),
+            "aggregation": self.aggregation,
         }
         return json.dumps(document, sort_keys=True).encode()
 

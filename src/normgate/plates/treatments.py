@@ -32,7 +32,7 @@ from normgate.plates.statistics import (
     plate_row,
     rescue,
 )
-from normgate.plates.well_score import WORDS
+from normgate.plates.well_score import checked_way
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,8 +54,9 @@ class AggregateSettings:
     """Class whose controls are 0% rescued; empty: the model's positive class."""
     healthy: str = ""
     """Class whose controls are 100% rescued; empty: the model's only other class."""
-    score: str = "mean"
-    """How units become wells: mean, median, trimmed or weighted."""
+    score: str = ""
+    """How units become wells: mean, median, trimmed or weighted; empty: as the model
+    was judged in its training."""
     bootstrap: int = 1000
     """Draws behind each interval, 100 to 100,000."""
     seed: int = 0
@@ -63,9 +64,8 @@ class AggregateSettings:
 
     def __post_init__(self) -> None:
         """Refuse what gives no score or no interval."""
-        if self.score not in WORDS:
-            msg = f"score is {self.score!r}, expected one of {', '.join(WORDS)}"
-            raise SettingsError(msg)
+        if self.score:
+            checked_way("score", self.score)
         if not 100 <= self.bootstrap <= 100_000:
             msg = f"bootstrap is {self.bootstrap}, expected 100 to 100000 draws"
             raise SettingsError(msg)
@@ -115,7 +115,7 @@ def analyse(
     wanted = roles(
         predictions.meta, predictions.model, settings.disease, settings.healthy
     )
-    scores = score(predictions, wanted, settings.score)
+    scores = score(predictions, wanted, settings.score or predictions.meta.aggregation)
     chosen = [controls(scores, plate) for plate in scores.wells["plate"].unique()]
     found = list(spread(partial(_seen_to, scores, settings), chosen))
     plates = pd.DataFrame([plate for plate, _ in found])

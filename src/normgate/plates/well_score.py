@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from normgate.errors import SettingsError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,6 +24,19 @@ WORDS = {
     "weighted": "the mean over its cells, weighted by how sure the model is of each,",
 }
 """Each way, by its name, as a reader is told of it."""
+
+
+def checked_way(parameter: str, how: str) -> str:
+    """The way itself.
+
+    Raises:
+        SettingsError: With the parameter: there is no such way.
+    """
+    if how not in WORDS:
+        raise SettingsError(
+            f"{parameter} is {how!r}, expected one of {', '.join(WORDS)}"
+        )
+    return how
 
 
 def well_scores(

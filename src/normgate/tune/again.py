@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from normgate.engine.tunable import Setting
     from normgate.tune.worker import Bench, Recorder
 
 _logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ _DONE = "outcome.json"
 def train_again(
     bench: Bench,
     recorder: Recorder,
-    named: Mapping[str, Mapping[str, float]],
+    named: Mapping[str, Mapping[str, Setting]],
     seeds: Sequence[int],
 ) -> tuple[Again, ...]:
     """Train each setting with each seed, and judge it on the validation split.
@@ -63,7 +64,7 @@ def _trained(
     bench: Bench,
     recorder: Recorder,
     name: str,
-    settings: Mapping[str, float],
+    settings: Mapping[str, Setting],
     seed: int,
 ) -> dict[str, float]:
     folder = again_folder(bench, name, seed)

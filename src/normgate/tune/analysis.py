@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-    from normgate.engine.tunable import Objective
+    from normgate.engine.tunable import Objective, Setting
     from normgate.tune.goal import Goal
     from normgate.tune.space import Space
 
@@ -38,8 +38,8 @@ class Row:
 
     slot: int
     state: str
-    params: Mapping[str, float]
-    """The searched weights."""
+    params: Mapping[str, Setting]
+    """What was searched."""
     kept: Kept | None
     """Metrics and vitals; None where it did not finish."""
     kills: int
@@ -141,7 +141,7 @@ def correlations(
         for one in objectives
     ]
     pairs += [
-        (one.name, "weighted_loss", [row.params[one.name] for row in done])
+        (one.name, "weighted_loss", [float(row.params[one.name]) for row in done])
         for one in space.weights
     ]
     return tuple(
@@ -152,13 +152,13 @@ def correlations(
 
 
 def table(rows: Sequence[Row], space: Space, goal: Goal) -> pd.DataFrame:
-    """One line for each trial: weights, objectives, loss, state."""
+    """One line for each trial: what was searched, objectives, loss, state."""
     on_front = set(front(rows, goal.objectives))
     lines = []
     for row in rows:
         metrics = dict(row.kept.metrics) if row.kept else {}
         line: dict[str, object] = {"trial": row.slot, "state": row.state}
-        line |= {one.name: row.params.get(one.name, np.nan) for one in space.weights}
+        line |= {name: row.params.get(name, np.nan) for name in space.names}
         line |= {one.name: metrics.get(one.name, np.nan) for one in goal.objectives}
         line["desirability"] = (
             desirability(goal.objectives, metrics) if row.kept else np.nan

@@ -6,6 +6,7 @@ apart for colour-blind eyes; the preset's trial is a ring.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from normgate.engine.tunable import Weight
+    from normgate.engine.tunable import Setting
     from normgate.tune.analysis import Row
     from normgate.tune.goal import Goal
     from normgate.tune.space import Space
@@ -31,6 +32,38 @@ if TYPE_CHECKING:
 _GREY, _RING = "#bbbbbb", "#b35806"
 _COLOURS = colormaps["viridis"]
 _FRONT_LABEL = "Pareto front"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """The axis of one searched setting, or of an objective."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    words: tuple[str, ...] = ()
+    """Of a choice; they stand at 0, 1, 2, ..."""
+
+    def at(self, value: Setting) -> float:
+        """Where a value stands."""
+        return value if not isinstance(value, str) else self.words.index(value)
+
+    def share(self, value: Setting) -> float:
+        """How far up it stands, 0 to 1."""
+        at, low, high = self.at(value), self.low, self.high
+        if self.log:
+            at, low, high = np.log(at), np.log(low), np.log(high)
+        return float((at - low) / (high - low))
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Both ends with some room beyond."""
+        if self.log:
+            grow = (self.high / self.low) ** 0.05
+            return self.low / grow, self.high * grow
+        grow = (0.2 if self.words else 0.05) * (self.high - self.low)
+        return self.low - grow, self.high + grow
 
 
 def write_figures(
@@ -100,22 +133,24 @@ def _fronts(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
 
 
 def _slices(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
-    across, down = len(space.weights), len(goal.objectives)
+    across, down = len(space.names), len(goal.objectives)
     size = (max(2.9 * across, 5.5) + 0.8, 2.4 * down + 0.5)
     figure = Figure(figsize=size, layout="constrained")
     paint = _painter(rows, goal)
     for line, objective in enumerate(goal.objectives):
-        for column, weight in enumerate(space.weights):
+        for column, scale in enumerate(_scales(space)):
             axes = figure.add_subplot(down, across, line * across + column + 1)
             for row in rows:
-                x, y = row.params[weight.name], _metric(row, objective.name)
+                x, y = scale.at(row.params[scale.name]), _metric(row, objective.name)
                 axes.scatter(x, y, color=paint(row), s=22, zorder=2)
                 _ring(axes, row, space, x, y)
-            if weight.log:
+            if scale.log:
                 axes.set_xscale("log")
-            axes.set_xlim(*_margins(weight))
+            if scale.words:
+                axes.set_xticks(range(len(scale.words)), scale.words)
+            axes.set_xlim(*scale.margins)
             if line == down - 1:
-                axes.set_xlabel(weight.name)
+                axes.set_xlabel(scale.name)
             if column == 0:
                 axes.set_ylabel(
                     _axis(objective.name, larger=objective.larger_is_better)
@@ -128,27 +163,31 @@ def _slices(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
 
 
 def _parallel(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
-    names = [one.name for one in space.weights] + [one.name for one in goal.objectives]
+    scales = _scales(space)
+    for objective in goal.objectives:
+        values = [_metric(row, objective.name) for row in rows]
+        scales.append(_Scale(objective.name, *_ends(min(values), max(values))))
+    names = [scale.name for scale in scales]
     figure = Figure(figsize=(1.7 * len(names) + 1.6, 4.2), layout="constrained")
     axes = figure.add_subplot()
     paint = _painter(rows, goal)
-    ends = [_ends(one.low, one.high) for one in space.weights]
-    for objective in goal.objectives:
-        values = [_metric(row, objective.name) for row in rows]
-        ends.append(_ends(min(values), max(values)))
     for row in sorted(rows, key=lambda row: _merit(row, goal)):
-        raw = [row.params[one.name] for one in space.weights]
+        raw = [row.params[name] for name in space.names]
         raw += [_metric(row, one.name) for one in goal.objectives]
-        logs = [one.log for one in space.weights] + [False] * len(goal.objectives)
-        heights = [
-            _share(value, low, high, log=log)
-            for value, (low, high), log in zip(raw, ends, logs, strict=True)
-        ]
+        pairs = zip(scales, raw, strict=True)
+        heights = [scale.share(value) for scale, value in pairs]
         axes.plot(heights, color=paint(row), lw=1.4, alpha=0.85)
-    for at, (low, high) in enumerate(ends):
+    for at, scale in enumerate(scales):
         axes.axvline(at, color="#888888", lw=0.8, zorder=0)
-        axes.text(at, -0.03, f"{low:.3g}", ha="center", va="top", size=8)
-        axes.text(at, 1.03, f"{high:.3g}", ha="center", va="bottom", size=8)
+        low, high = (
+            (scale.words[0], scale.words[-1])
+            if scale.words
+            else (f"{scale.low:.3g}", f"{scale.high:.3g}")
+        )
+        axes.text(at, -0.03, low, ha="center", va="top", size=8)
+        axes.text(at, 1.03, high, ha="center", va="bottom", size=8)
+        for word in scale.words[1:-1]:
+            axes.text(at + 0.04, scale.share(word), word, va="center", size=8)
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", pad=14, length=0)
     axes.set_yticks([])
@@ -194,7 +233,7 @@ def _merit(row: Row, goal: Goal) -> float:
 
 
 def _ring(axes: Axes, row: Row, space: Space, x: float, y: float) -> None:
-    if all(row.params[one.name] == one.default for one in space.weights):
+    if row.params == space.first:
         axes.scatter(x, y, s=120, facecolors="none", edgecolors=_RING, lw=1.5, zorder=3)
 
 
@@ -206,19 +245,13 @@ def _axis(name: str, *, larger: bool) -> str:
     return f"{name} ({'more' if larger else 'less'} is better)"
 
 
-def _margins(weight: Weight) -> tuple[float, float]:
-    if weight.log:
-        grow = (weight.high / weight.low) ** 0.05
-        return weight.low / grow, weight.high * grow
-    grow = 0.05 * (weight.high - weight.low)
-    return weight.low - grow, weight.high + grow
+def _scales(space: Space) -> list[_Scale]:
+    numbers = [_Scale(one.name, one.low, one.high, one.log) for one in space.weights]
+    return numbers + [
+        _Scale(one.name, 0, len(one.options) - 1, words=one.options)
+        for one in space.choices
+    ]
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _share(value: float, low: float, high: float, *, log: bool) -> float:
-    if log:
-        value, low, high = np.log(value), np.log(low), np.log(high)
-    return float((value - low) / (high - low))

@@ -10,6 +10,7 @@ from normgate.tune.goal import desirability
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from normgate.engine.tunable import Setting
     from normgate.tune.analysis import Correlation, Row
     from normgate.tune.goal import Goal
     from normgate.tune.seeds import Again, Difference
@@ -27,8 +28,12 @@ def search_table(space: Space) -> str:
         lines.append(
             f"| {one.name} | {one.low:g} | {one.high:g} | {scale} | {one.default:g} |"
         )
+    for choice in space.choices:
+        options = ", ".join(choice.options)
+        lines.append(f"| {choice.name} | {options} | | choice | {choice.default} |")
     for name, value in space.fixed.items():
-        lines.append(f"| {name} | {value:g} | {value:g} | fixed | {value:g} |")
+        shown = setting_text(value)
+        lines.append(f"| {name} | {shown} | {shown} | fixed | {shown} |")
     return "\n".join(lines)
 
 
@@ -51,13 +56,13 @@ def front_table(rows: Sequence[Row], space: Space, goal: Goal) -> str:
     best = set(front(rows, goal.objectives))
     chosen = [row for row in rows if row.slot in best and row.kept is not None]
     chosen.sort(key=lambda row: -desirability(goal.objectives, row.kept.metrics))  # type: ignore[union-attr]
-    names = [one.name for one in space.weights]
     metrics = [one.name for one in goal.objectives]
-    head = ["trial", *names, *metrics, "desirability"]
+    head = ["trial", *space.names, *metrics, "desirability"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in chosen[:_SHOWN]:
         found = row.kept.metrics if row.kept else {}
-        cells = [str(row.slot), *(f"{row.params[name]:.4g}" for name in names)]
+        settings = [setting_text(row.params[name]) for name in space.names]
+        cells = [str(row.slot), *settings]
         cells += [f"{found[name]:.4g}" for name in metrics]
         cells.append(f"{desirability(goal.objectives, found):.3f}")
         lines.append(f"| {' | '.join(cells)} |")
@@ -100,6 +105,11 @@ def again_sentence(again: Sequence[Again]) -> str:
     seeds = len(again[0].metrics) if again else 0
     names = ", ".join(one.name for one in again)
     return f"Trained again with {seeds} fresh seeds each: {names}."
+
+
+def setting_text(value: Setting) -> str:
+    """A setting as a table shows it: a number with four digits, or its word."""
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from normgate.engine.tunable import Objective
+    from normgate.engine.tunable import Objective, Setting
 
 Judgement = Literal["gain", "no gain", "loss"]
 PRESET = "preset"
@@ -30,7 +30,7 @@ class Again:
 
     name: str
     """`preset`, or `trial 7`."""
-    settings: Mapping[str, float]
+    settings: Mapping[str, Setting]
     metrics: tuple[Mapping[str, float], ...]
     """Of each fresh seed."""
 

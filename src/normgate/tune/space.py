@@ -1,7 +1,8 @@
 """The search space of a study: a family's weights, narrowed or fixed by a user.
 
 `kld_scale=1e-4:1e-2` gives a range (`:log` or `:linear` after it a scale), and
-`kld_scale=0.001` fixes the weight there.
+`kld_scale=0.001` fixes the weight there; `aggregation=mean,median` narrows a choice,
+and `aggregation=median` fixes it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from normgate.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import optuna
 
-    from normgate.engine.tunable import Searchable, Weight
+    from normgate.engine.tunable import Choice, Searchable, Setting, Weight
+    from normgate.tune.goal import Goal
 
 _SCALES = {"log": True, "linear": False}
 
@@ -27,29 +29,45 @@ class Space:
     """What a study searches, and where everything else stands."""
 
     weights: tuple[Weight, ...]
-    """The searched ones, at least one."""
-    fixed: Mapping[str, float]
+    """The searched ones."""
+    choices: tuple[Choice, ...] = ()
+    """The searched ones; with the weights at least one."""
+    fixed: Mapping[str, Setting]
     """The others of the family, and the gauge."""
 
     @property
-    def preset(self) -> dict[str, float]:
-        """The settings that a gain is measured against."""
-        return {**self.fixed, **{one.name: one.default for one in self.weights}}
+    def names(self) -> tuple[str, ...]:
+        """Of everything that is searched."""
+        return _names(self.weights, self.choices)
 
     @property
-    def begins_with_preset(self) -> bool:
-        """Whether every default lies within its range, so that a trial can have it."""
-        return all(one.low <= one.default <= one.high for one in self.weights)
+    def preset(self) -> dict[str, Setting]:
+        """The settings that a gain is measured against."""
+        numbers = {one.name: one.default for one in self.weights}
+        chosen = {one.name: one.default for one in self.choices}
+        return {**self.fixed, **numbers, **chosen}
 
-    def suggested(self, trial: optuna.Trial) -> dict[str, float]:
+    @property
+    def first(self) -> dict[str, Setting] | None:
+        """What the first trial searches: the preset; None where it is out of reach."""
+        within = all(one.low <= one.default <= one.high for one in self.weights)
+        among = all(one.default in one.options for one in self.choices)
+        preset = self.preset
+        return {name: preset[name] for name in self.names} if within and among else None
+
+    def suggested(self, trial: optuna.Trial) -> dict[str, Setting]:
         """One trial's settings."""
-        found = {
+        numbers = {
             one.name: trial.suggest_float(one.name, one.low, one.high, log=one.log)
             for one in self.weights
         }
-        return {**self.fixed, **found}
+        chosen = {
+            one.name: trial.suggest_categorical(one.name, one.options)
+            for one in self.choices
+        }
+        return {**self.fixed, **numbers, **chosen}
 
-    def complete(self, searched: Mapping[str, float]) -> dict[str, float]:
+    def complete(self, searched: Mapping[str, Setting]) -> dict[str, Setting]:
         """A trial's parameters together with what is fixed."""
         return {**self.fixed, **searched}
 
@@ -63,36 +81,70 @@ class Space:
             }
             for one in self.weights
         }
+        ranges |= {
+            one.name: {"options": list(one.options), "default": one.default}
+            for one in self.choices
+        }
         return {"searched": ranges, "fixed": dict(self.fixed)}
 
 
-def space_of(tunable: Searchable, given: Mapping[str, str]) -> Space:
+def space_of(tunable: Searchable, given: Mapping[str, str], goal: Goal) -> Space:
     """A family's space as a user wants it.
 
     Args:
         tunable: The family.
-        given: Range or value of some weights, as text.
+        given: Range or value of some weights, and words of choices, as text.
+        goal: What judges; a choice that changes none of its objectives stays as it is.
 
     Raises:
         SettingsError: With the weight, what was given and what is expected.
     """
-    known = {one.name: one for one in tunable.weights}
     for name in given:
         _check_name(name, tunable)
-    fixed = dict(tunable.gauge)
-    weights = []
-    for name, weight in known.items():
-        text = given.get(name, "")
+    fixed: dict[str, Setting] = dict(tunable.gauge)
+    weights, choices = [], []
+    for weight in tunable.weights:
+        text = given.get(weight.name, "")
         if text and ":" not in text:
-            fixed[name] = _number(weight, text, text)
+            fixed[weight.name] = _number(weight, text, text)
         else:
             weights.append(_ranged(weight, text) if text else weight)
-    if not weights:
+    for choice in tunable.choices:
+        options = _options(choice, given.get(choice.name, ""), goal)
+        if len(options) == 1:
+            fixed[choice.name] = options[0]
+        else:
+            choices.append(replace(choice, options=options))
+    if not weights and not choices:
         raise SettingsError(
-            f"every weight of {tunable.family} is fixed, so there is nothing to "
-            f"search; give at least one of {', '.join(known)} a range as low:high"
+            f"everything of {tunable.family} is fixed, so there is nothing to search; "
+            f"give one of {', '.join(_names(tunable.weights, ()))} a range as low:high"
         )
-    return Space(weights=tuple(weights), fixed=fixed)
+    return Space(weights=tuple(weights), choices=tuple(choices), fixed=fixed)
+
+
+def _options(choice: Choice, text: str, goal: Goal) -> tuple[str, ...]:
+    """The words of a choice that are searched; one alone fixes it."""
+    if not text:
+        judged = any(one.name in choice.judges for one in goal.objectives)
+        return choice.options if judged else (choice.default,)
+    found = tuple(part.strip() for part in text.split(","))
+    if len(set(found)) < len(found) or set(found) - set(choice.options):
+        raise SettingsError(
+            f"{choice.name} is {text!r}, expected some of {', '.join(choice.options)}, "
+            "each once: one to fix it, several with commas to search"
+        )
+    if len(found) > 1 and not any(one.name in choice.judges for one in goal.objectives):
+        raise SettingsError(
+            f"{choice.name} can't be searched, for it changes none of the objectives "
+            f"{', '.join(one.name for one in goal.objectives)}; add one of "
+            f"{', '.join(choice.judges)}, or fix it as {choice.name}={choice.default}"
+        )
+    return found
+
+
+def _names(weights: Iterable[Weight], choices: Iterable[Choice]) -> tuple[str, ...]:
+    return *(one.name for one in weights), *(one.name for one in choices)
 
 
 def _check_name(name: str, tunable: Searchable) -> None:
@@ -102,10 +154,10 @@ def _check_name(name: str, tunable: Searchable) -> None:
             f"{tunable.gauge[name]:g}, for a loss times a constant trains the same "
             "model; search the weights beside it"
         )
-    names = [one.name for one in tunable.weights]
-    if name not in names:
+    known = _names(tunable.weights, tunable.choices)
+    if name not in known:
         raise SettingsError(
-            f"{tunable.family} has no weight {name!r}; it has {', '.join(names)}"
+            f"{tunable.family} has no weight {name!r}; it has {', '.join(known)}"
         )
 
 

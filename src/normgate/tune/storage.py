@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from sqlalchemy import Engine
 
+    from normgate.engine.tunable import Setting
     from normgate.tune.goal import Goal
 
 _logger = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def open_study(
         _logger.info("forking study %s to %s: %s", origin, name, "; ".join(differing))
 
 
-def add_slots(study: Study, total: int, first: Mapping[str, float] | None) -> None:
+def add_slots(study: Study, total: int, first: Mapping[str, Setting] | None) -> None:
     """Queue what is missing to a number of trials.
 
     Args:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from optuna import Study, Trial
 
-    from normgate.engine.tunable import Outcome, Tunable
+    from normgate.engine.tunable import Outcome, Setting, Tunable
     from normgate.tracker import Tracker
     from normgate.tune.goal import Goal
     from normgate.tune.space import Space
@@ -44,13 +44,13 @@ class Recorder(Protocol):
     """Where each training is recorded."""
 
     def open(
-        self, name: str, settings: Mapping[str, float]
+        self, name: str, settings: Mapping[str, Setting]
     ) -> AbstractContextManager[Tracker]:
         """Open a training's record; what is raised in the block ends it as failed.
 
         Args:
             name: `trial 7`, or `trial 7 seed 2`.
-            settings: A value for every weight.
+            settings: A value for every weight and choice.
         """
 
 
@@ -58,7 +58,7 @@ class NullRecorder:
     """Records nothing."""
 
     @contextmanager
-    def open(self, name: str, settings: Mapping[str, float]) -> Iterator[Tracker]:
+    def open(self, name: str, settings: Mapping[str, Setting]) -> Iterator[Tracker]:
         """A tracker that keeps nothing."""
         yield NullTracker()
 

@@ -13,6 +13,7 @@ from normgate.families.plate.metrics import (
     scores,
 )
 from normgate.families.plate.probabilities import softmax
+from normgate.plates.well_score import well_scores
 
 CLASSES = ("WT", "APP")
 
@@ -33,6 +34,23 @@ def test_scores_of_a_small_case() -> None:
     assert found["nll"] == pytest.approx(
         -np.log([0.9, 0.6, 0.35, 0.8]).mean(), rel=1e-9
     )
+
+
+@pytest.mark.parametrize("how", ["mean", "median", "trimmed", "weighted"])
+def test_wells_are_judged_by_the_chosen_way(how: str) -> None:
+    margins = np.array([3.0, -1.0, 0.5, 0.2, -2.0, 5.0, 1.0])
+    groups = np.array(list("abaabbb"))
+    labels = np.array([1, 0, 1, 1, 0, 0, 0])
+    logits = np.stack([np.zeros_like(margins), 2 * margins], axis=1)
+    found = scores(logits, labels, groups, CLASSES, temperature=2.0, aggregation=how)
+    of_a, of_b = (
+        float(well_scores(margins[groups == name], np.array(size), how))
+        for name, size in (("a", 3), ("b", 4))
+    )
+    expected = (np.log1p(np.exp(-of_a)) + np.log1p(np.exp(of_b))) / 2
+    assert found["well_nll"] == pytest.approx(expected)
+    assert found["well_auroc"] == float(of_a > of_b)
+    assert found["nll"] == scores(logits, labels, groups, CLASSES, 2.0)["nll"]
 
 
 def test_one_class_alone_has_no_auroc() -> None:

@@ -50,7 +50,8 @@ class TestPlateTask(TaskConformance):
     def test_evaluation_names_each_class(self) -> None:
         found = self.task().evaluate("test")
         assert set(found) == {
-            "auroc", "well_auroc", "accuracy", "nll", "ece", "p_WT", "p_APP",
+            "auroc", "well_auroc", "accuracy", "nll", "well_nll", "ece",
+            "p_WT", "p_APP",
         }  # fmt: skip
 
     def test_vitals_of_healthy_plates_are_not_red(self) -> None:

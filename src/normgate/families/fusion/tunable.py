@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from normgate.engine.member import Member
     from normgate.engine.settings import FitSettings
+    from normgate.engine.tunable import Setting
     from normgate.families.fusion.plan import Plan
     from normgate.families.fusion.settings import LossSettings
 
@@ -64,7 +65,7 @@ def tunable_of(
         bundled: Writes a bundle of members.
     """
 
-    def chosen(settings: Mapping[str, float]) -> Plan:
+    def chosen(settings: Mapping[str, Setting]) -> Plan:
         own = {name: settings[name] for name in WEIGHTS}
         loss = replace(plan.loss, **own)  # type: ignore[arg-type]
         return replace(plan, loss=loss)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from normgate.engine.member import Member
     from normgate.engine.settings import FitSettings
+    from normgate.engine.tunable import Setting
     from normgate.families.imc.plan import Plan
     from normgate.families.imc.settings import ImcSettings
 
@@ -71,7 +72,7 @@ def tunable_of(
     terms = terms_of(plan.settings, probed="density" in plan.units.labels)
     names = [one.name for one in terms.weights]
 
-    def chosen(settings: Mapping[str, float]) -> Plan:
+    def chosen(settings: Mapping[str, Setting]) -> Plan:
         own = {name: settings[name] for name in names}
         loss = replace(plan.settings.loss, **own)  # type: ignore[arg-type]
         return replace(plan, settings=replace(plan.settings, loss=loss))

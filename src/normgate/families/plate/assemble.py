@@ -60,6 +60,7 @@ def origin_of(
         settings={
             "model": asdict(plan.model),
             "folds": plan.folds,
+            "aggregation": plan.aggregation,
             "augmentation": "D4",
             "data_digest": data_digest,
             "quarantined": len(plan.units.quarantined),
@@ -93,7 +94,7 @@ def ensemble_scores(plan: Plan, members: Sequence[Member]) -> dict[str, float]:
     at = np.flatnonzero(seen)
     mean = total[at] / seen[at, None]
     labels, groups = plan.units.labels[at], plan.units.groups[at]
-    return scores(mean, labels, groups, plan.classes)
+    return scores(mean, labels, groups, plan.classes, aggregation=plan.aggregation)
 
 
 def held_out(
@@ -116,7 +117,7 @@ def outcome(member: Member) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
 def headline(plan: Plan, members: Sequence[Member]) -> dict[str, float]:
     """Mean of each metric over the members, the spread of AUROC, and the ensemble's."""
     together = ensemble_scores(plan, members)
-    of_all = ("auroc", "well_auroc", "accuracy", "nll", "ece")
+    of_all = ("auroc", "well_auroc", "accuracy", "nll", "well_nll", "ece")
     return {
         **mean_metrics(members, "test_auroc"),
         **{f"ensemble_{key}": together[key] for key in of_all},

@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import roc_auc_score
 
 from normgate.families.plate.probabilities import softmax
+from normgate.plates.well_score import well_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ def scores(
     groups: NDArray[Any],
     classes: Sequence[str],
     temperature: float = 1.0,
+    aggregation: str = "mean",
 ) -> dict[str, float]:
     """The metrics of one split.
 
@@ -40,21 +42,25 @@ def scores(
         groups: The split group (well) of each unit, (n,).
         classes: Class names in the order of the logits; the last is positive.
         temperature: Divides the logits.
+        aggregation: How the units of a well become its score, as `well_score` names it.
 
     Returns:
-        auroc and well_auroc (of wells' mean logits), NaN where a class is missing;
-        accuracy; nll in nats; ece; and p_<class>, the mean positive probability of
-        each class's units.
+        auroc and well_auroc, NaN where a class is missing; accuracy; nll and well_nll
+        in nats; ece; and p_<class>, the mean positive probability of each class's
+        units. A well's score is a logit, the difference of two classes' logits.
     """
-    probabilities = softmax(logits.astype(np.float64) / temperature)
+    tempered = logits.astype(np.float64) / temperature
+    probabilities = softmax(tempered)
     positive = len(classes) - 1
-    margin = logits[:, positive] - logits[:, 0]
+    margin = tempered[:, positive] - tempered[:, 0]
     truth = labels == positive
+    well_truth, well_score = _by_group(truth, margin, groups, aggregation)
     found = {
         "auroc": auroc(truth, margin),
-        "well_auroc": auroc(*_by_group(truth, margin, groups)),
+        "well_auroc": auroc(well_truth, well_score),
         "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
         "nll": nll(probabilities, labels),
+        "well_nll": _logistic_loss(well_truth, well_score),
         "ece": calibration_error(probabilities, labels),
     }
     for index, name in enumerate(classes):
@@ -161,12 +167,23 @@ def _gaps(
     return bin_of, (probabilities.argmax(axis=1) == labels) - confidence
 
 
+def _logistic_loss(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Mean negative log likelihood of two classes by their logit, in nats."""
+    return float(np.logaddexp(0, np.where(truth, -score, score)).mean())
+
+
 def _by_group(
-    truth: NDArray[np.bool_], margin: NDArray[np.floating], groups: NDArray[Any]
+    truth: NDArray[np.bool_],
+    margin: NDArray[np.floating],
+    groups: NDArray[Any],
+    aggregation: str,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Majority truth and mean margin of each group."""
-    names, index = np.unique(groups, return_inverse=True)
-    counts = np.bincount(index, minlength=len(names))
-    means = np.bincount(index, weights=margin, minlength=len(names)) / counts
-    shares = np.bincount(index, weights=truth, minlength=len(names)) / counts
-    return shares > 0.5, means
+    """Majority truth and score of each group."""
+    _, index = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(index)
+    order = np.argsort(index, kind="stable")
+    slots = np.arange(len(index)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    units_gs = np.zeros((len(sizes), sizes.max()))
+    units_gs[index[order], slots] = margin[order]
+    shares = np.bincount(index, weights=truth) / sizes
+    return shares > 0.5, well_scores(units_gs, sizes, aggregation)

@@ -31,6 +31,8 @@ class Plan:
     """The fold of each unit."""
     folds: int
     model: ModelSettings
+    aggregation: str = "mean"
+    """How units become wells where wells are judged, as `well_score` names it."""
 
     def task(self, replicate: int, fit_settings: FitSettings) -> PlateTask:
         """One replicate as a task."""
@@ -41,6 +43,7 @@ class Plan:
             parts=split_of(self.fold, self.folds, replicate),
             model=self.model,
             classes=self.classes,
+            aggregation=self.aggregation,
             batch_size=fit_settings.batch_size,
             seed=fit_settings.seed,
         )

@@ -55,6 +55,7 @@ class PlateTask:
         classes: Class names in the order of the logits.
         batch_size: Units in one step.
         seed: Initial weights follow from it.
+        aggregation: How units become wells where wells are judged.
     """
 
     def __init__(
@@ -68,15 +69,22 @@ class PlateTask:
         classes: tuple[str, ...],
         batch_size: int,
         seed: int,
+        aggregation: str = "mean",
     ) -> None:
         self.name = name
         self.spec = spec
         self.units = units
         self.parts = parts
         self.classes = classes
+        self.aggregation = aggregation
         self.batch_size = min(batch_size, len(parts.train))
         self.monitor = Monitor("nll", larger_is_better=False)
-        self._settings = {"model": asdict(model), "seed": seed, "classes": classes}
+        self._settings = {
+            "model": asdict(model),
+            "seed": seed,
+            "classes": classes,
+            "aggregation": aggregation,
+        }
         self._jitter = model.intensity_jitter
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -128,7 +136,9 @@ class PlateTask:
     ) -> dict[str, float]:
         """Metrics of some units, given their logits."""
         labels, groups = self.units.labels[at], self.units.groups[at]
-        return scores(logits, labels, groups, self.classes, temperature)
+        return scores(
+            logits, labels, groups, self.classes, temperature, self.aggregation
+        )
 
     def logits(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits (n, k) of units by number, as the model is now."""

@@ -1,6 +1,6 @@
-"""The plate family as a study sees it: learning rate, weight decay, dropout.
+"""The plate family as a study sees it: the optimizer, dropout, how units become wells.
 
-How units become wells is not searched: every part of the product takes the mean.
+Wells that were held out judge it, never how far a drug is called rescued.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from normgate.contract import spec_digest
 from normgate.engine.record import flat_params
 from normgate.engine.replicates import ReplicateTunable
 from normgate.engine.split import split_digest
-from normgate.engine.tunable import Objective, Terms, Weight
+from normgate.engine.tunable import Choice, Objective, Terms, Weight
 from normgate.families.plate.assemble import FAMILY
+from normgate.plates.well_score import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from normgate.engine.member import Member
     from normgate.engine.settings import FitSettings
+    from normgate.engine.tunable import Setting
     from normgate.families.plate.plan import Plan
     from normgate.families.plate.settings import ModelSettings
 
@@ -33,9 +35,10 @@ OBJECTIVES = tuple(
         during=f"validation_{name}",
     )
     for name, larger, worst, best in (
+        ("well_auroc", True, 0.5, 1.0),
+        ("well_nll", False, 0.7, 0.0),
         ("auroc", True, 0.5, 1.0),
         ("nll", False, 0.7, 0.2),
-        ("well_auroc", True, 0.5, 1.0),
         ("ece", False, 0.25, 0.0),
     )
 )
@@ -49,19 +52,20 @@ def tunable_of(
     """The family, ready to be tuned.
 
     Args:
-        plan: Units, split and network; its dropout is the default.
+        plan: Units, split and network; its dropout and aggregation are the defaults.
         fit: Its lr and weight decay are the defaults.
         bundled: Writes a bundle of members.
     """
 
-    def chosen(settings: Mapping[str, float]) -> Plan:
-        model = replace(plan.model, dropout=settings["dropout"])
-        return replace(plan, model=model)
+    def chosen(settings: Mapping[str, Setting]) -> Plan:
+        model = replace(plan.model, dropout=float(settings["dropout"]))
+        aggregation = str(settings["aggregation"])
+        return replace(plan, model=model, aggregation=aggregation)
 
     fixed = flat_params("model", asdict(plan.model))
     del fixed["model.dropout"]
     return ReplicateTunable(
-        terms=terms_of(plan.model, fit),
+        terms=terms_of(plan.model, fit, plan.aggregation),
         name=plan.name,
         constraints=("predictions.one_class",),
         spec_digest=spec_digest(plan.spec),
@@ -75,18 +79,27 @@ def tunable_of(
     )
 
 
-def terms_of(model: ModelSettings, fit: FitSettings) -> Terms:
+def terms_of(model: ModelSettings, fit: FitSettings, aggregation: str) -> Terms:
     """What a study may search and be judged by.
 
     Args:
         model: Its dropout is the default.
         fit: Its lr and weight decay are the defaults.
+        aggregation: The default of how units become wells.
     """
     return Terms(
         family=FAMILY,
         weights=_weights(model, fit),
         objectives=OBJECTIVES,
-        usual_objectives=("auroc",),
+        usual_objectives=("well_auroc", "well_nll"),
+        choices=(
+            Choice(
+                name="aggregation",
+                options=tuple(WORDS),
+                default=aggregation,
+                judges=("well_auroc", "well_nll"),
+            ),
+        ),
     )
 
 
