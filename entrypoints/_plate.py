@@ -177,6 +177,7 @@ def training_of(
             **flat_params("model", asdict(plan.model)),
             **flat_params("geometry", request.geometry.to_json()),
             "folds": plan.folds,
+            "aggregation": plan.aggregation,
             "classes": ",".join(plan.classes),
             "augmentation": "D4",
             "units": len(plan.units.labels),

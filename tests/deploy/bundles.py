@@ -50,7 +50,7 @@ def make_bundle(
     card = Card(
         family="plate",
         preset="rescue",
-        settings={"model": asdict(model)},
+        settings={"model": asdict(model), "aggregation": "median"},
         classes=("WT", "APP"),
         positive="APP",
         geometry=geometry.to_json(),

@@ -22,6 +22,7 @@ from normgate.errors import (
     FingerprintMismatch,
 )
 from normgate.plates.load import Loader
+from normgate.plates.predictions import read_meta
 from normgate.plates.schema import read_plate_csv, write_plate_csv
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def test_a_bundle_is_deployed_with_its_own_stamps(
     models, places = prepare([one, both], data, "cpu")
     out = tmp_path / "out"
     report = deploy(models, places, DeploySettings(data=data, out=out))
+    told = [read_meta(path) for path in sorted(out.glob("*/part-00000.parquet"))]
+    assert [meta.aggregation for meta in told] == ["median", "median"]
     assert report.rows == {"rescue-0ms": 32, "binary": 32}
     frame = pd.read_parquet(out / "rescue-0ms" / "part-00000.parquet")
     assert set(frame["manifest_digest"]) == {one.manifest_digest}

@@ -95,6 +95,7 @@ def test_the_default_specs_are_the_contracts_own(options: ModuleType) -> None:
         ({"window": 0}, "geometry window is 0"),
         ({"backbone": "vgg"}, "backbone is 'vgg'"),
         ({"dropout": 1.5}, r"dropout is 1\.5"),
+        ({"aggregation": "max"}, "aggregation is 'max', expected one of mean, median"),
         ({"epochs": 0}, "epochs is 0"),
         ({"lr": -1.0}, r"lr is -1\.0"),
         ({"batch_size": 1}, "batch_size is 1"),

@@ -291,6 +291,16 @@ def test_a_familys_parameters_are_checked_too(
         pytest.param("fusion", {"betta": "1:2"}, (), "neither a weight", id="unknown"),
         pytest.param("fusion", {}, ("train_loss",), "shrink the weights", id="loss"),
         pytest.param("plate", {"lr": "0:1"}, (), "numbers from 1e-09", id="zero"),
+        pytest.param(
+            "plate", {"aggregation": "mean,max"}, (), "some of mean", id="no-such-way"
+        ),
+        pytest.param(
+            "plate",
+            {"aggregation": "mean,median"},
+            ("auroc",),
+            "changes none of the objectives auroc; add one of well_auroc",
+            id="not-judged",
+        ),
     ],
 )
 def test_weights_and_objectives_are_checked_before_data_are_read(

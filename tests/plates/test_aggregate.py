@@ -127,6 +127,17 @@ def test_a_well_with_two_treatments_is_named() -> None:
         score(replace(good, frame=frame), APP_WT)
 
 
+def test_wells_are_scored_as_the_training_judged_them_unless_told() -> None:
+    screen = predicted(SMALL)
+    trained = replace(screen, meta=replace(screen.meta, aggregation="median"))
+    found = analyse(trained, QUICK)
+    told = analyse(screen, replace(QUICK, score="median"))
+    assert found.scores.how == "median"
+    assert (found.wells["score"] == told.wells["score"]).all()
+    assert analyse(trained, replace(QUICK, score="mean")).scores.how == "mean"
+    assert analyse(screen, QUICK).scores.how == "mean"
+
+
 def test_classes_follow_from_the_metadata_or_are_given() -> None:
     meta = ShardMeta(("APP", "WT"), "APP", {0: 1.0}, {})
     assert roles(meta, "rescue") == APP_WT

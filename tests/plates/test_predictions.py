@@ -158,6 +158,7 @@ def test_a_column_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
+    ({"aggregation": "max"}, "aggregation 'max' is none of mean, median"),
     ({"positive": "X"}, "positive class 'X' is none of"),
     ({"classes": ["APP"]}, "not two or more different names"),
     ({"temperatures": None}, "metadata is incomplete"),

@@ -147,7 +147,7 @@ def _slices(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
             if scale.log:
                 axes.set_xscale("log")
             if scale.words:
-                axes.set_xticks(range(len(scale.words)), scale.words)
+                axes.set_xticks(range(len(scale.words)), scale.words, size=8)
             axes.set_xlim(*scale.margins)
             if line == down - 1:
                 axes.set_xlabel(scale.name)
