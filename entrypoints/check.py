@@ -15,6 +15,7 @@ from _check import checked_in_run
 from mlflow_normgate.datasets import log_table
 from mlflow_normgate.entry import run_entry
 from normgate.check import BLOCKED, CheckSettings
+from normgate.check.run import kind_of
 from normgate.check.settings import sample_size
 from normgate.contract import provenance_beside, read_spec
 from normgate.plates.parameters import names_in_file
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--data", type=Path, required=True, help="Plates, cases or acquisitions.")
+@click.option("--data", type=Path, required=True, help="A table, or configurations.")
 @click.option("--spec", default="", help="What is to normalize them; empty: no spec.")
 @click.option("--out", type=Path, default="work/check", help="Where reports go.")
 @click.option("--sample", default="200", help="Rows that are read, or all.")
@@ -39,7 +40,8 @@ def main(
             workers=workers,
             training=names_in_file("groups", Path(groups) if groups else None),
         )
-        log_table(run.tracker, data, "check")
+        if kind_of(data) != "configurations":
+            log_table(run.tracker, data, "check")
         path = Path(spec) if spec else None
         found = checked_in_run(
             run,

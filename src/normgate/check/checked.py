@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from normgate.contract import short_digest
@@ -17,10 +17,21 @@ if TYPE_CHECKING:
     from normgate.gate import Finding, Level
     from normgate.transform.view import ChannelView
 
-Kind = Literal["plates", "volumes", "acquisitions"]
+Kind = Literal["plates", "volumes", "acquisitions", "configurations"]
 FORMAT = "normgate.check/1"
 BLOCKED = 3
 """Exit code of a red finding; 0 is for green and yellow, 2 for refused input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What one configuration does with one input, in words."""
+
+    configuration: str
+    tool: str
+    stage: str
+    input: str
+    does: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +40,12 @@ class Checked:
 
     kind: Kind
     source: str
-    """The table."""
+    """The table, or the file or folder of configurations."""
     source_digest: str
     spec_digest: str
     """Empty without a spec."""
     looked_at: str
-    """How much of the table was read, in words."""
+    """How much of it was read, in words."""
     findings: tuple[Finding, ...]
     """The worst first."""
     channels: tuple[ChannelView, ...] = ()
@@ -42,6 +53,8 @@ class Checked:
     """Why each file or case could not be read."""
     diagnosis: Diagnosis | None = None
     """Every channel before and after, of acquisitions."""
+    computed: tuple[Computed, ...] = ()
+    """What each configuration does."""
 
     @property
     def level(self) -> Level:
@@ -85,6 +98,7 @@ class Checked:
             "counts": dict(self.counts),
             "findings": [_finite(one.record()) for one in self.findings],
             "quarantined": list(self.quarantined),
+            "computed": [asdict(one) for one in self.computed],
             "diagnosis": None if self.diagnosis is None else self.diagnosis.record(),
         }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from normgate.check.diagnosis_figure import draw_diagnosis
@@ -28,6 +28,7 @@ MOST_METRICS = 200
 JSON_NAME, HTML_NAME, FIGURE_NAME = "check.json", "check.html", "check.png"
 DIAGNOSIS_FIGURE, DIAGNOSIS_TEXT = "diagnose.png", "diagnose.txt"
 _CHANNEL_HEAD = ("channel", "raw mean", "raw std", "zeros", "mean", "std", "")
+_COMPUTED_HEAD = ("configuration", "tool", "stage", "input", "what is done to it")
 _HEAD = ("finding", "found", "threshold", "basis", "what it says")
 
 
@@ -37,14 +38,16 @@ class Written:
 
     page: Path
     record: Path
-    figure: Path
+    figure: Path | None
+    """None for configurations: they have no intensities."""
     diagnosis: tuple[Path, ...] = ()
     """Its figure and its text, of acquisitions."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All of them."""
-        return self.page, self.record, self.figure, *self.diagnosis
+        figures = () if self.figure is None else (self.figure,)
+        return self.page, self.record, *figures, *self.diagnosis
 
 
 def write_report(checked: Checked, out: Path) -> Written:
@@ -53,14 +56,17 @@ def write_report(checked: Checked, out: Path) -> Written:
     written = Written(
         page=out / HTML_NAME,
         record=out / JSON_NAME,
-        figure=out / FIGURE_NAME,
+        figure=None if checked.kind == "configurations" else out / FIGURE_NAME,
         diagnosis=_write_diagnosis(checked.diagnosis, out),
     )
-    draw_views(checked.channels, written.figure)
+    if written.figure is not None:
+        draw_views(checked.channels, written.figure)
     record = json.dumps(checked.record(), indent=2, allow_nan=False)
     write_atomic(written.record, (record + "\n").encode())
-    figures = [path.read_bytes() for path in (written.figure, *written.diagnosis[:1])]
-    write_atomic(written.page, page(checked, *figures).encode())
+    drawn = [
+        path.read_bytes() for path in (written.figure, *written.diagnosis[:1]) if path
+    ]
+    write_atomic(written.page, page(checked, *drawn).encode())
     return written
 
 
@@ -85,12 +91,12 @@ def text_table(checked: Checked) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def page(checked: Checked, png: bytes, diagnosis_png: bytes = b"") -> str:
+def page(checked: Checked, png: bytes = b"", diagnosis_png: bytes = b"") -> str:
     """The report as HTML without any outside address.
 
     Args:
         checked: What was found.
-        png: The figure.
+        png: The figure; none of configurations.
         diagnosis_png: The figure of every channel, where there is a diagnosis.
     """
     shown = [one for one in checked.findings if one.level != "green"]
@@ -102,14 +108,28 @@ def page(checked: Checked, png: bytes, diagnosis_png: bytes = b"") -> str:
             f"<p class='said'>{html.escape(checked.headline)}</p>",
             _table(shown) if shown else "<p>Nothing to look at.</p>",
             _diagnosis(checked.diagnosis, diagnosis_png),
-            "<h2>Intensities before and after</h2>",
-            _first_channels(checked),
-            picture(png, "Histograms of each channel before and after the spec"),
+            _intensities(checked, png) if png else _computed(checked),
             _list("Could not be read", checked.quarantined),
             f"<details><summary>{len(calm)} green findings</summary>{_table(calm)}"
             "</details>",
         ],
     )
+
+
+def _intensities(checked: Checked, png: bytes) -> str:
+    return (
+        "<h2>Intensities before and after</h2>"
+        + _first_channels(checked)
+        + picture(png, "Histograms of each channel before and after the spec")
+    )
+
+
+def _computed(checked: Checked) -> str:
+    """What each configuration does, in words."""
+    rows = (
+        tuple(html.escape(text) for text in astuple(one)) for one in checked.computed
+    )
+    return "<h2>What each file does</h2>" + table(_COMPUTED_HEAD, rows, numbers=0)
 
 
 def _diagnosis(found: Diagnosis | None, png: bytes) -> str:

@@ -1,12 +1,13 @@
-"""Any kind of table against a spec: which kind it is, and who collects and decides."""
+"""Data or configurations against a spec: which kind, and who collects and decides."""
 
 from __future__ import annotations
 
 import csv
 from typing import TYPE_CHECKING
 
-from normgate.check import acquisitions, plates, volumes
+from normgate.check import acquisitions, configurations, plates, volumes
 from normgate.errors import DataError
+from normgate.interop.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,33 +26,38 @@ def check(
     provenance: Provenance | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Checked:
-    """Hold a table's data against a spec.
+    """Hold a table's data, or other tools' configurations, against a spec.
 
     Args:
-        data: A plate CSV, a case CSV or an acquisition CSV.
+        data: A plate CSV, a case CSV or an acquisition CSV; or a JSON or YAML file of
+            another tool, or a folder of such.
         spec: What is to normalize them; None looks at the data alone.
         settings: How much is looked at.
         provenance: Where the spec's constants came from, if that is known.
         progress: Told of the rows looked at and of their total.
 
     Raises:
-        DataError: The table is of no kind that is known, or not valid.
+        DataError: The table is of no kind that is known, or not valid; or there is no
+            configuration.
         SpecError: The spec's channels are not of this kind of data.
     """
     collect = {
         "plates": plates.check_plates,
         "volumes": volumes.check_volumes,
         "acquisitions": acquisitions.check_acquisitions,
+        "configurations": configurations.check_configurations,
     }
     return collect[kind_of(data)](data, spec, settings, provenance, progress)
 
 
 def kind_of(data: Path) -> Kind:
-    """What a table's columns say that it is.
+    """What a table's columns, or a file's name, say that it is.
 
     Raises:
         DataError: It can't be read, or is no table that is known.
     """
+    if data.is_dir() or data.suffix.lower() in SUFFIXES:
+        return "configurations"
     try:
         with data.open(encoding="utf-8", newline="") as file:
             columns = next(csv.reader(file), [])

@@ -25,7 +25,7 @@ NEEDS = (
 
 
 @click.command()
-@click.argument("data", type=FILE)
+@click.argument("data", type=click.Path(path_type=Path))
 @click.option("--spec", "spec_path", type=FILE, help="What is to normalize the data.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write reports here.")
 @click.option("--sample", default="200", show_default=True, help="Rows, or all.")
@@ -41,7 +41,10 @@ def check(
     workers: int,
     as_json: bool,
 ) -> None:
-    """Say what a plate or case CSV gives away, and what a spec makes of it.
+    """Say what a table's data give away, and what a spec makes of them.
+
+    DATA is a plate, case or acquisition CSV; or a configuration of MONAI, bioimage.io,
+    nnU-Net, timm or StarDist, or a folder of such.
 
     Exit code 0 if nothing is red, 3 if something is, 2 if the input is refused.
     """

@@ -1,0 +1,125 @@
+"""bioimage.io's operations as steps: what bioimageio.core executes for their arguments.
+
+Arithmetic as in bioimageio.core 0.11, `proc_ops.py`: every divisor gets 1e-6 added
+whatever eps the file asks for, and so do fixed standard deviations.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
+
+from normgate.contract.steps import (
+    Clip,
+    Mask,
+    RescaleSample,
+    Scale,
+    Standardize,
+    StandardizeSample,
+)
+from normgate.interop.arguments import Unsayable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from normgate.contract.steps import Step
+    from normgate.interop.arguments import Arguments
+    from normgate.interop.declared import Steps
+
+EPS = Decimal("0.000001")
+"""What is executed, whatever is declared."""
+_ALL = Mask(kind="all")
+
+
+def steps_of(
+    kind: str, arguments: Arguments, given: Mapping[str, Any]
+) -> tuple[Steps, ...]:
+    """The steps of one operation, once for all channels or once for each.
+
+    Args:
+        kind: The operation, as the format names it.
+        arguments: Its numbers.
+        given: All that the file says of it.
+
+    Raises:
+        Unsayable: No step says it.
+    """
+    match kind:
+        case "zero_mean_unit_variance" if given.get("mode") == "fixed":
+            return _fixed(arguments)
+        case "fixed_zero_mean_unit_variance":
+            return _fixed(arguments)
+        case "zero_mean_unit_variance":
+            return ((_standardize(given),),)
+        case "scale_range":
+            return ((_rescale(arguments, given),),)
+        case "scale_linear":
+            return _linear(arguments)
+        case "clip" if "min" in arguments and "max" in arguments:
+            return ((Clip(low=arguments.number("min"), high=arguments.number("max")),),)
+    raise Unsayable("no step says it")
+
+
+def _fixed(arguments: Arguments) -> tuple[Steps, ...]:
+    means, stds = arguments.numbers("mean"), arguments.numbers("std")
+    if len(means) != len(stds):
+        raise Unsayable(f"{len(means)} means and {len(stds)} stds")
+    pairs = zip(means, stds, strict=True)
+    return tuple((Standardize(mean=mean, std=std + EPS),) for mean, std in pairs)
+
+
+def _linear(arguments: Arguments) -> tuple[Steps, ...]:
+    gains = arguments.numbers("gain") if "gain" in arguments else (Decimal(1),)
+    offsets = arguments.numbers("offset") if "offset" in arguments else (Decimal(0),)
+    width = max(len(gains), len(offsets))
+    gains = gains * width if len(gains) == 1 else gains
+    offsets = offsets * width if len(offsets) == 1 else offsets
+    if len(gains) != len(offsets):
+        raise Unsayable(f"{len(gains)} gains and {len(offsets)} offsets")
+    pairs = zip(gains, offsets, strict=True)
+    return tuple((Scale(gain=gain, offset=offset),) for gain, offset in pairs)
+
+
+def _standardize(given: Mapping[str, Any]) -> Step:
+    return StandardizeSample(
+        scope=_scope(given),
+        fit_mask=_ALL,
+        apply_mask=_ALL,
+        outside="keep",
+        eps=EPS,
+        eps_placement="add",
+        degenerate="zeros",
+        ddof=0,
+    )
+
+
+def _rescale(arguments: Arguments, given: Mapping[str, Any]) -> Step:
+    if given.get("reference_tensor"):
+        raise Unsayable("percentiles of another tensor have no step")
+    return RescaleSample(
+        scope=_scope(given),
+        fit_mask=_ALL,
+        apply_mask=_ALL,
+        outside="keep",
+        eps=EPS,
+        eps_placement="add",
+        degenerate="zeros",
+        low_percentile=arguments.number("min_percentile", 0.0),
+        high_percentile=arguments.number("max_percentile", 100.0),
+        method="linear",
+        clip=False,
+    )
+
+
+def _scope(given: Mapping[str, Any]) -> Literal["channel", "image"]:
+    """Whether statistics are of all channels of a sample together, or of each.
+
+    Raises:
+        Unsayable: They are of a data set: without axes, or with the batch's.
+    """
+    axes = given.get("axes")
+    if axes is None or "batch" in axes or (isinstance(axes, str) and "b" in axes):
+        raise Unsayable("statistics over a data set that the file does not hold")
+    together = "c" in axes if isinstance(axes, str) else "channel" in axes
+    return "image" if together else "channel"
