@@ -20,9 +20,10 @@ p.said { color: #4a5568; margin-top: .3rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid #e2e8f0; } th { font-weight: 600; }
+td:last-child { overflow-wrap: anywhere; }
 .number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }
-code { font-size: .85em; white-space: nowrap; }
+code { font-size: .85em; }
 .level { font-weight: 600; padding: .1rem .5rem; border-radius: .6rem;
   white-space: nowrap; }
 .red { background: #fed7d7; color: #822727; }
@@ -50,6 +51,14 @@ def document(title: str, parts: Iterable[str]) -> str:
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>",
     ]
     return "\n".join([*head, *filter(None, parts), "</body></html>"]) + "\n"
+
+
+def code(text: str) -> str:
+    """A name, plain text, that may break after its dots and slashes."""
+    broken = html.escape(text)
+    for end in "./":
+        broken = broken.replace(end, f"{end}<wbr>")
+    return f"<code>{broken}</code>"
 
 
 def picture(png: bytes, says: str) -> str:

@@ -45,13 +45,22 @@ def test_what_is_red_leaves_with_3_and_json_tells_why(
     assert record["findings"][0]["name"].endswith(".input")
 
 
+def test_a_folder_of_configurations_is_checked(tmp_path: Path) -> None:
+    document = {"n_rays": 32, "grid": [2, 2], "n_channel_in": 1}
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    result = run("check", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "declares no normalization of image" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (("check", "nothing.json"), "nothing.json holds no configuration of MONAI"),
         (("check", "nothing.csv"), "nothing.csv can't be read as a table"),
         (("diff", RIGHT, WRONG, "--model", "x"), "--model and --out need --data"),
     ],
-    ids=["no-table", "no-data"],
+    ids=["no-configuration", "no-table", "no-data"],
 )
 def test_refused_input_is_one_sentence_and_exit_code_2(
     words: tuple[str, ...], sentence: str

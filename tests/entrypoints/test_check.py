@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
+from tests.interop.written import write
 from tests.tracking.bundle_files import database
 
 from normgate.check import BLOCKED
@@ -77,6 +78,17 @@ def test_a_red_finding_leaves_with_its_own_code(demo: Path) -> None:
     assert the_run().info.status == "FINISHED"
     record = json.loads(Path("out/check.json").read_text())
     assert "data.RFP1.input" in [one["name"] for one in record["findings"]]
+
+
+def test_configurations_are_checked_and_logged(tmp_path: Path) -> None:
+    document = {"n_rays": 32, "grid": [2, 2], "n_channel_in": 1}
+    write(tmp_path / "model" / "config.json", document)
+    result = entry("check", "--data", str(tmp_path / "model"), "--out", "out")
+    assert result.exit_code == 0, result.output
+    run = the_run()
+    assert run.data.tags["normgate.check"] == "yellow"
+    files = mlflow.MlflowClient().list_artifacts(run.info.run_id)
+    assert {file.path for file in files} == {"check.html", "check.json"}
 
 
 def test_input_that_is_refused_leaves_with_2() -> None:

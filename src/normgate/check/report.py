@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from normgate.check.diagnosis_figure import draw_diagnosis
 from normgate.contract import write_atomic
-from normgate.page import document, mark, picture, table
+from normgate.page import code, document, mark, picture, table
 from normgate.transform.view import draw_views
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def _intensities(checked: Checked, png: bytes) -> str:
 def _computed(checked: Checked) -> str:
     """What each configuration does, in words."""
     rows = (
-        tuple(html.escape(text) for text in astuple(one)) for one in checked.computed
+        (code(name), *map(html.escape, words))
+        for name, *words in map(astuple, checked.computed)
     )
     return "<h2>What each file does</h2>" + table(_COMPUTED_HEAD, rows, numbers=0)
 
@@ -150,7 +151,7 @@ def _diagnosis(found: Diagnosis | None, png: bytes) -> str:
 def _channel_row(one: ChannelDiagnosis) -> tuple[str, ...]:
     after = ("" if x is None else f"{x:.3f}" for x in (one.mean, one.std))
     return (
-        f"<code>{html.escape(one.name)}</code>",
+        code(one.name),
         f"{one.raw_mean:.4g}",
         f"{one.raw_std:.4g}",
         f"{one.zero:.2%}",
@@ -174,7 +175,7 @@ def _table(findings: Iterable[Finding]) -> str:
 def _row(one: Finding) -> tuple[str, ...]:
     mend = f"<span class='mend'>{html.escape(one.mend)}</span>" if one.mend else ""
     return (
-        f"{mark(one.level, one.level)} <code>{html.escape(one.name)}</code>",
+        f"{mark(one.level, one.level)} {code(one.name)}",
         f"{one.value:.4g}",
         f"{one.threshold:.4g}",
         one.basis,

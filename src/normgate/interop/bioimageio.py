@@ -30,7 +30,7 @@ def read(document: Mapping[str, Any], name: str, file: str) -> Configuration:
     old = not str(document.get("format_version", "")).startswith("0.5")
     inputs = [one for one in document.get("inputs") or () if isinstance(one, dict)]
     pipelines = [
-        _pipeline(one, number, f"{file}: inputs[{number}]", old, texts, overruled)
+        _pipeline(one, f"{file}: inputs[{number}]", old, texts, overruled)
         for number, one in enumerate(inputs)
     ]
     return Configuration(
@@ -46,7 +46,6 @@ def read(document: Mapping[str, Any], name: str, file: str) -> Configuration:
 
 def _pipeline(
     one: Mapping[str, Any],
-    number: int,
     where: str,
     old: bool,
     texts: list[Text],
@@ -78,7 +77,7 @@ def _pipeline(
         operations.append(Operation(name="ensure_dtype", steps=None, cast=output))
     return Pipeline(
         stage="preprocessing",
-        input=str(one.get("id") or one.get("name") or number),
+        input=str(one.get("id") or one.get("name") or "input"),
         operations=tuple(operations),
         channels=_channels(one),
         entry=_entry(one, data),
