@@ -213,6 +213,9 @@ def test_channels_of_a_configuration_are_bound_by_name(tmp_path: Path) -> None:
     spec = Spec(channels=(*flair.channels, ct))
     found = checked(tmp_path, spec, plans=plans, dataset=names)
     assert levels(found) == {}
+    other = Spec(channels=(ct, *spec_of(names=("T2",)).channels))
+    (told,) = checked(tmp_path, other).of("red")
+    assert "2 channels (CT, FLAIR), and the spec 2 channels (CT, T2)" in told.sentence
     wider = Spec(channels=(*spec.channels, Channel(name="T2", input="int16", steps=())))
     assert levels(checked(tmp_path, wider)) == {"2d.spec": "red"}
     unsayable = checked(

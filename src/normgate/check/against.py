@@ -37,14 +37,17 @@ def _against(one: Configuration, line: Pipeline, spec: Spec) -> Finding:
             "Hold its outcome against the spec's with `normgate diff`.",
         )  # fmt: skip
     told = len(line.channels) or (len(steps) if len(steps) > 1 else len(spec.channels))
-    if told != len(spec.channels):
+    names = tuple(name for name in line.channels if not name.isdigit())
+    strange = told > 1 and names and set(names) != set(spec.names)
+    if told != len(spec.channels) or strange:
         return config_finding(
             one, what, told, len(spec.channels), "theorem", "red",
-            f"{where} has {told} channels, and the spec {len(spec.channels)} "
-            f"({', '.join(spec.names)}).", "Name the spec of this model.",
+            f"{where} has {_listed(told, names)}, and the spec "
+            f"{_listed(len(spec.channels), spec.names)}.",
+            "Name the spec of this model, with its names of channels.",
         )  # fmt: skip
     rows = steps * told if len(steps) == 1 else steps
-    if set(line.channels) == set(spec.names):
+    if set(names) == set(spec.names):
         named = dict(zip(line.channels, rows, strict=True))
         rows = tuple(named[name] for name in spec.names)
     pairs = list(zip(spec.channels, rows, strict=True))
@@ -60,6 +63,11 @@ def _against(one: Configuration, line: Pipeline, spec: Spec) -> Finding:
         f"{line}.",
         "Train with the spec's constants, or name the spec that this model had.",
     )  # fmt: skip
+
+
+def _listed(count: int, names: tuple[str, ...]) -> str:
+    listed = f" ({', '.join(names)})" if names else ""
+    return f"{count} channel{'' if count == 1 else 's'}{listed}"
 
 
 def _same(channel: Channel, steps: Steps) -> bool:
