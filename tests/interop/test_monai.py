@@ -182,6 +182,13 @@ def test_only_what_is_done_to_the_image_counts(tmp_path: Path) -> None:
     assert line.operations[-1].cast == "float16"
 
 
+def test_a_transform_of_the_bundles_own_is_not_passed_over(tmp_path: Path) -> None:
+    own = operation("scripts.transforms.WindowCTd", low=0)
+    (line,) = bundle(tmp_path, inference={"preprocessing": compose(own)}).pipelines
+    assert line.steps is None
+    assert str(line) == "WindowCT (a transform of the bundle's own code)"
+
+
 def test_what_comes_in_is_told_by_how_it_is_loaded(tmp_path: Path) -> None:
     load = {"_target_": "LoadImaged", "keys": "image", "dtype": "uint8"}
     document = {"preprocessing": {"_target_": "Compose", "transforms": [load, WINDOW]}}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
-class Unsayable(Exception):  # noqa: N818
+class Unsayable(ValueError):  # noqa: N818
     """An argument that no step can say, with the reason."""
 
 

@@ -88,7 +88,7 @@ def _pipeline(
 def _operation(kind: str, arguments: Arguments, given: Mapping[str, Any]) -> Operation:
     try:
         steps = steps_of(kind, arguments, given)
-    except (Unsayable, ValueError) as error:
+    except ValueError as error:
         return Operation(name=kind, steps=None, remark=reason(error))
     return Operation(name=kind, steps=steps)
 

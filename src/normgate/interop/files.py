@@ -68,7 +68,7 @@ def find_configurations(path: Path) -> Found:
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             reason = " ".join(str(error).split())
             unreadable.append(f"{name}: {reason[:200]}")
-    configurations = tuple(_read(documents, root.resolve().name))
+    configurations = tuple(_read(documents, root.resolve().name, unreadable))
     known = {file for one in configurations for file in one.files}
     if not configurations:
         reason = f"; {unreadable[0]}" if unreadable else ""
@@ -99,7 +99,9 @@ def _parsed(file: Path, data: bytes) -> Any:
     return yaml.safe_load(data)
 
 
-def _read(documents: Mapping[str, Any], root: str) -> Iterator[Configuration]:
+def _read(
+    documents: Mapping[str, Any], root: str, unreadable: list[str]
+) -> Iterator[Configuration]:
     groups: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for file, document in documents.items():
         if isinstance(document, list):
@@ -107,7 +109,12 @@ def _read(documents: Mapping[str, Any], root: str) -> Iterator[Configuration]:
         elif isinstance(document, dict):
             groups[_group(file, root)][file] = document
     for name, group in groups.items():
-        yield from _together(name, group)
+        try:
+            yield from list(_together(name, group))
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            # Anything can stand in a file of another tool.
+            files = ", ".join(group)
+            unreadable.append(f"{files}: not built as this tool builds it ({error!r})")
 
 
 def _group(file: str, root: str) -> str:
@@ -172,9 +179,20 @@ def _of_nnunet(document: Mapping[str, Any]) -> bool:
 
 
 def _of_monai(document: Mapping[str, Any]) -> bool:
-    return "network_data_format" in document or (
-        '"_target_"' in json.dumps(document, default=str)
-    )
+    return "network_data_format" in document or _names_a_target(document, set())
+
+
+def _names_a_target(value: Any, seen: set[int]) -> bool:
+    """Whether a `_target_` stands anywhere; what is referred to twice is read once."""
+    if not isinstance(value, dict | list) or id(value) in seen:
+        return False
+    seen.add(id(value))
+    inner = value
+    if isinstance(value, dict):
+        if "_target_" in value:
+            return True
+        inner = list(value.values())
+    return any(_names_a_target(one, seen) for one in inner)
 
 
 def _only(group: Mapping[str, Mapping[str, Any]], kind: Any) -> dict[str, Any]:

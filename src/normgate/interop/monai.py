@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from normgate.interop.arguments import Arguments, Unsayable, reason
+from normgate.interop.arguments import Arguments, reason
 from normgate.interop.declared import ANY, Operation, Pipeline, Promise
 from normgate.interop.monai_steps import SAID, UNSAID
 
@@ -26,6 +27,9 @@ _PLACES = {
     "inference": ("preprocessing",),
 }
 _DEEPEST = 32
+_LONGEST = 1000
+"""Transforms of one composition; a real one has some tens."""
+_OWN = "a transform of the bundle's own code"
 _ENTRIES = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
 
 
@@ -36,6 +40,8 @@ class Reading:
     file: str
     document: Mapping[str, Any]
     texts: list[Text] = field(default_factory=list)
+    _followed: dict[str, Any] = field(default_factory=dict)
+    """References that were followed, so that each is followed once."""
 
     def pipelines(self, *, trains: bool) -> Iterator[Pipeline]:
         """Every stage that the file has.
@@ -66,6 +72,11 @@ class Reading:
         """Follow references; an expression stays what it is."""
         if not isinstance(value, str) or depth == 0:
             return value
+        if value not in self._followed:
+            self._followed[value] = self._follow(value, depth)
+        return self._followed[value]
+
+    def _follow(self, value: str, depth: int) -> Any:
         text = value.strip()
         if text[:1] in ("@", "%") and "+" not in text:
             return self._resolved(self._at(text[1:]), depth - 1)
@@ -73,7 +84,7 @@ class Reading:
             names = (part.strip().removeprefix("@") for part in text[1:].split("+"))
             parts = [self._resolved(self._at(name), depth - 1) for name in names]
             if all(isinstance(part, list) for part in parts):
-                return [one for part in parts for one in part]
+                return [one for part in parts for one in part][:_LONGEST]
             return parts[0] if len(parts) == 1 else value
         return value
 
@@ -83,7 +94,8 @@ class Reading:
         if depth == 0 or found is None:
             return []
         if isinstance(found, list):
-            return [one for part in found for one in self._transforms(part, depth - 1)]
+            parts = (one for part in found for one in self._transforms(part, depth - 1))
+            return list(islice(parts, _LONGEST))
         if isinstance(found, dict) and _name(found) == "Compose":
             return self._transforms(found.get("transforms"), depth - 1)
         return [found]
@@ -97,9 +109,8 @@ class Reading:
                 operations.append(Operation(name=str(one), steps=None))
                 continue
             keys = self._keys(one)
-            if (keys and image not in keys) or self._resolved(
-                one.get("_disabled_")
-            ) is True:
+            off = self._resolved(one.get("_disabled_")) is True
+            if off or (keys and image not in keys):
                 continue
             name = _name(one)
             if name == "LoadImage":
@@ -112,6 +123,8 @@ class Reading:
                 output = cast or output
                 if cast not in ("", "float32"):
                     operations.append(Operation(name=name, steps=None, cast=cast))
+            elif _own(one):
+                operations.append(Operation(name=name, steps=None, remark=_OWN))
             elif name in SAID or name in UNSAID:
                 operation = self._operation(name, one, f"{self.file}: {stage} {number}")
                 cropped = cropped or (crop if operation.measures else "")
@@ -133,7 +146,7 @@ class Reading:
             say = SAID.get(name)
             steps = None if say is None else (say(arguments),)
             remark = "" if say else "its arithmetic is not known here"
-        except (Unsayable, ValueError) as error:
+        except ValueError as error:
             steps, remark = None, reason(error)
         self.texts += arguments.texts
         if any(one.taken == "as an error" for one in arguments.texts):
@@ -184,6 +197,12 @@ def _name(one: Mapping[str, Any]) -> str:
     """The transform's name without its module and the mark of a dictionary's."""
     name = str(one.get("_target_", "")).rpartition(".")[2]
     return re.sub(r"(Dict|[dD])$", "", name) if name[:1].isupper() else name
+
+
+def _own(one: Mapping[str, Any]) -> bool:
+    """Whether it is of a module, and not of MONAI's."""
+    module = str(one.get("_target_", "")).rpartition(".")[0]
+    return module != "" and module.partition(".")[0] != "monai"
 
 
 def _dtype(given: Any, keys: Sequence[str], image: str) -> str:

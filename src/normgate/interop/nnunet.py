@@ -18,18 +18,13 @@ from normgate.contract.steps import (
     StandardizeSample,
     exact,
 )
-from normgate.interop.declared import (
-    Configuration,
-    Constants,
-    Operation,
-    Pipeline,
-    Text,
-)
+from normgate.interop.arguments import Arguments
+from normgate.interop.declared import Configuration, Constants, Operation, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from normgate.interop.declared import Steps
+    from normgate.interop.declared import Steps, Text
 
 _PROPERTIES = "foreground_intensity_properties_per_channel"
 _OLD_PROPERTIES = "foreground_intensity_properties_by_modality"
@@ -78,9 +73,8 @@ def read(name: str, documents: Mapping[str, Mapping[str, Any]]) -> Configuration
                 f"{file} normalizes {len(schemes)} channels ({stage}), and "
                 f"dataset.json names {len(names)} ({', '.join(names)})."
             )
-        masks = one.get("use_mask_for_norm")
-        masks = masks if isinstance(masks, list) else [False] * len(schemes)
-        texts += _masks_as_text(masks, f"{file}: {stage}")
+        schemes = [str(scheme) for scheme in schemes]
+        masks = _masks(one.get("use_mask_for_norm"), f"{file}: {stage}", texts)
         pipelines.append(_pipeline(stage, schemes, masks, plans, names))
     return Configuration(
         name=name,
@@ -96,7 +90,7 @@ def read(name: str, documents: Mapping[str, Mapping[str, Any]]) -> Configuration
 def _pipeline(
     stage: str,
     schemes: Sequence[str],
-    masks: Sequence[Any],
+    masks: Sequence[bool],
     plans: Mapping[str, Any],
     names: tuple[str, ...],
 ) -> Pipeline:
@@ -104,7 +98,7 @@ def _pipeline(
     rows: list[Steps] = []
     unknown = []
     for place, scheme in enumerate(schemes):
-        masked = bool(masks[place]) if place < len(masks) else False
+        masked = place < len(masks) and masks[place]
         steps = _steps(scheme, _properties(plans).get(str(place)), masked)
         if steps is None:
             unknown.append(f"{scheme}{' within a mask' if masked else ''}")
@@ -122,6 +116,16 @@ def _pipeline(
         channels=names if len(names) == len(schemes) else _numbered(schemes),
         output="float32",
     )
+
+
+def _masks(given: Any, where: str, texts: list[Text]) -> list[bool]:
+    """Whether each channel is normalized within the segmentation alone."""
+    listed = given if isinstance(given, list) else []
+    named = {f"use_mask_for_norm[{n}]": value for n, value in enumerate(listed)}
+    arguments = Arguments(named, where, python=True)
+    found = [arguments.flag(name, default=False) for name in named]
+    texts += arguments.texts
+    return found
 
 
 def _numbered(schemes: Sequence[str]) -> tuple[str, ...]:
@@ -170,17 +174,6 @@ def _rescaled() -> RescaleSample:
         low_percentile=Decimal(0), high_percentile=Decimal(100),
         method="linear", clip=False,
     )  # fmt: skip
-
-
-def _masks_as_text(masks: Sequence[Any], where: str) -> Iterator[Text]:
-    for place, mask in enumerate(masks):
-        if isinstance(mask, str):
-            meant = mask.strip().lower() not in ("false", "no", "0", "")
-            yield Text(
-                where=f"{where} use_mask_for_norm[{place}]",
-                text=mask,
-                taken="as meant" if meant else "as true",
-            )
 
 
 def _constants(

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from normgate.contract.steps import Rescale, Standardize
-from normgate.interop.arguments import Arguments, Unsayable, reason
+from normgate.interop.arguments import Arguments, reason
 from normgate.interop.declared import Configuration, Operation, Pipeline
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def read(config: Mapping[str, Any], name: str, file: str) -> Configuration:
         pairs = zip(means, stds, strict=True)
         first = Rescale(low=Decimal(0), high=Decimal(255))
         steps = tuple((first, Standardize(mean=m, std=s)) for m, s in pairs)
-    except (Unsayable, ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         remark = reason(error)
         defects.append(f"{file}: mean and std can't be taken ({remark}).")
     if any(one.taken == "as an error" for one in arguments.texts):
