@@ -34,7 +34,7 @@ def _against(one: Configuration, line: Pipeline, spec: Spec) -> Finding:
         return config_finding(
             one, what, math.nan, 0, "theorem", "yellow",
             f"{where} can't be said as steps, so it can't be held against the spec.",
-            "Hold its outcome against the spec's with `normgate diff`.",
+            "Put what it makes of an image beside what the spec makes of it.",
         )  # fmt: skip
     told = len(line.channels) or (len(steps) if len(steps) > 1 else len(spec.channels))
     names = tuple(name for name in line.channels if not name.isdigit())

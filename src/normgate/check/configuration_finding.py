@@ -37,9 +37,8 @@ def config_finding(
         sentence: What was found, and what was expected.
         mend: What to do about it; left out where the level is green.
     """
-    name = re.sub(r"[^A-Za-z0-9_.\-]+", ".", one.name)
     return Finding(
-        name=f"config.{name}.{what}",
+        name=re.sub(r"[^A-Za-z0-9_.\-]+", ".", f"config.{one.name}.{what}"),
         value=value,
         threshold=threshold,
         basis=basis,

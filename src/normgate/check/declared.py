@@ -110,7 +110,7 @@ def _line(one: Configuration, line: Pipeline) -> Iterator[Finding]:
             one, f"{line.stage}.unknown", len(unknown), 0, "judgement", "yellow",
             f"{one.name} ({line.stage}) does what normgate can't say as steps: "
             f"{unknown[0]}.",
-            "Hold its outcome against the spec's with `normgate diff`.",
+            "Put what it makes of an image beside what the spec makes of it.",
         )  # fmt: skip
     trains = line.stage in ("training", "validation")
     if not line.operations and not one.elsewhere and not trains:
