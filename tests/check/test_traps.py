@@ -102,9 +102,13 @@ TRAPS: dict[str, tuple[Make, dict[str, str]]] = {
     "template-ct-is-not-hu": (templates, {"data.CT.hu": "red"}),
     "different-patients": (strangers, {"data.pair": "red"}),
     "one-mr-in-two-byte-orders": (padded_twin, {"data.repeated": "red"}),
-    "mixed-formats": (
+    "mixed-formats-and-bytes-beyond-the-pixels": (
         mixed,
-        {"data.MRI.formats": "yellow", "data.CT.formats": "yellow"},
+        {
+            "data.MRI.formats": "yellow",
+            "data.CT.formats": "yellow",
+            "data.excess": "yellow",
+        },
     ),
 }
 

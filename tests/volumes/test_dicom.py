@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pydicom
 import pytest
 from tests.volumes.files import change, write_series
 
@@ -65,6 +66,17 @@ def test_padding_is_air_in_ct_and_the_lowest_value_elsewhere(tmp_path: Path) -> 
     write_series(tmp_path / "mr", padded, PixelPaddingValue=-2000, Modality="MR")
     found = read_volume(tmp_path / "mr").array_zyx
     assert (found[:, 0] == padded[:, 1:].min()).all()
+
+
+def test_bytes_beyond_the_pixels_are_told_and_not_read(tmp_path: Path) -> None:
+    paths = write_series(tmp_path / "ct", HU)
+    for path, more in ((paths[1], 64), (paths[4], 2)):
+        data = pydicom.dcmread(path)
+        data.PixelData += bytes(more)
+        data.save_as(path)
+    volume = read_volume(tmp_path / "ct")
+    assert np.array_equal(volume.array_zyx, HU)
+    assert volume.notes == ("66 bytes beyond the last pixel, not read",)
 
 
 def test_a_range_of_padding_values_counts_whole(tmp_path: Path) -> None:

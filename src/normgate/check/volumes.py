@@ -111,7 +111,16 @@ def findings(seen: Seen, number: int) -> Iterator[Finding]:
     """What the cases themselves give away."""
     for kind, mend in _FAULTS.items():
         yield _fault(kind, seen.faults[kind], number, mend)
-    yield _padded(seen.notes, number)
+    yield _noted(
+        "data.padded", "padded", seen, number,
+        told="padded voxels (a CT gets -1024 HU there, anything else its lowest value)",
+        mend="Leave the padding out of masks and statistics.",
+    )  # fmt: skip
+    yield _noted(
+        "data.excess", "beyond the last pixel", seen, number,
+        told="bytes beyond their pixels, which are not read",
+        mend="Look whether rows and columns of the header are right, or export anew.",
+    )  # fmt: skip
     yield _repeated(seen.digests)
     for (modality, _), counts in seen.before.items():
         yield padding(modality, Distribution.of(counts))
@@ -136,21 +145,22 @@ def _fault(
     )
 
 
-def _padded(notes: Sequence[tuple[str, str]], number: int) -> Finding:
-    """Yellow where files declare padded voxels, which were replaced."""
-    padded = [(case, note) for case, note in notes if "padded" in note]
-    said = f" such as case {padded[0][0]} ({padded[0][1]})" if padded else ""
-    count = len({case for case, _ in padded})
+def _noted(
+    name: str, word: str, seen: Seen, number: int, *, told: str, mend: str
+) -> Finding:
+    """Yellow where readers noted something of the files."""
+    noted = [(case, note) for case, note in seen.notes if word in note]
+    such = f", such as case {noted[0][0]} ({noted[0][1]})" if noted else ""
+    count = len(dict(noted))
     return Finding(
-        name="data.padded",
+        name=name,
         value=float(count),
         threshold=0.0,
         basis="theorem",
-        level="yellow" if padded else "green",
-        sentence=f"{count} of {number} cases have padded voxels{said}; a CT gets "
-        "-1024 HU there, anything else its lowest value.",
-        culprit=f"case {padded[0][0]}" if padded else "table",
-        mend="Leave the padding out of masks and statistics." if padded else "",
+        level="yellow" if noted else "green",
+        sentence=f"{count} of {number} cases have {told}{such}.",
+        culprit=f"case {noted[0][0]}" if noted else "table",
+        mend=mend if noted else "",
     )
 
 

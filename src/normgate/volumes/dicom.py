@@ -92,6 +92,9 @@ def read_dicom(path: Path, declared: Rescale | None = None) -> Volume:
     values, padded = _values(path, slices, declared)
     if padded:
         notes += (f"{padded} padded voxels",)
+    excess = sum(_excess(data) for data in headers)
+    if excess:
+        notes += (f"{excess} bytes beyond the last pixel, not read",)
     if headers[0].get("Modality") == "CT" and "RescaleIntercept" not in headers[0]:
         notes += ("no RescaleIntercept: its numbers may not be HU",)
     array_zyx, turned, odd = oriented(values.transpose(2, 1, 0), affine, path)
@@ -283,6 +286,14 @@ def _pixels(one: _Slice) -> NDArray[Any]:
     except Exception as error:
         raise corrupt(one.path, KIND, error) from error
     return pixels
+
+
+def _excess(data: Dataset) -> int:
+    """Bytes that uncompressed pixels don't fill; one makes an even number of them."""
+    if data.file_meta.TransferSyntaxUID.is_encapsulated:
+        return 0
+    needed = int(data.Rows) * int(data.Columns) * int(data.BitsAllocated) // 8
+    return max(len(data.PixelData) - needed - needed % 2, 0)
 
 
 @contextmanager
