@@ -67,17 +67,19 @@ def _stages(one: Configuration) -> Iterator[Finding]:
         ours, theirs = _without_casts(training), _without_casts(line)
         crop = training.cropped if training.cropped != line.cropped else ""
         level: Level = "green"
-        told = f"as {stage} does: {training}."
+        told = f"does in training what it does in {stage}: {training}."
         if ours != theirs:
-            level, told = "red", f"{training}, and in {stage}: {line}."
+            level = "red"
+            told = f"does in training: {training}; and in {stage}: {line}."
         elif crop:
             level = "red"
             told = (
-                f"each crop by its own statistics, after {crop}, and in {stage} each "
-                "whole image by its own."
+                f"normalizes in training each crop by its own statistics ({crop} comes "
+                f"before), and in {stage} each whole image by its own."
             )
         elif str(training) != str(line):
-            level, told = "yellow", f"{training}, and in {stage}: {line}."
+            level = "yellow"
+            told = f"does in training: {training}; and in {stage}: {line}."
         yield config_finding(
             one,
             f"train_{stage}",
@@ -85,7 +87,7 @@ def _stages(one: Configuration) -> Iterator[Finding]:
             0,
             "theorem",
             level,
-            f"{one.name} normalizes in training {told}",
+            f"{one.name} {told}",
             "Do the same in both, before anything is cut.",
         )
 
