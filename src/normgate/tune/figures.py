@@ -6,17 +6,16 @@ apart for colour-blind eyes; the preset's trial is a ring.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from normgate.tune.analysis import front
 from normgate.tune.goal import desirability
+from normgate.tune.scales import Scale, scales_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from normgate.engine.tunable import Setting
     from normgate.tune.analysis import Row
     from normgate.tune.goal import Goal
     from normgate.tune.space import Space
@@ -32,38 +30,6 @@ if TYPE_CHECKING:
 _GREY, _RING = "#bbbbbb", "#b35806"
 _COLOURS = colormaps["viridis"]
 _FRONT_LABEL = "Pareto front"
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """The axis of one searched setting, or of an objective."""
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    words: tuple[str, ...] = ()
-    """Of a choice; they stand at 0, 1, 2, ..."""
-
-    def at(self, value: Setting) -> float:
-        """Where a value stands."""
-        return value if not isinstance(value, str) else self.words.index(value)
-
-    def share(self, value: Setting) -> float:
-        """How far up it stands, 0 to 1."""
-        at, low, high = self.at(value), self.low, self.high
-        if self.log:
-            at, low, high = np.log(at), np.log(low), np.log(high)
-        return float((at - low) / (high - low))
-
-    @property
-    def margins(self) -> tuple[float, float]:
-        """Both ends with some room beyond."""
-        if self.log:
-            grow = (self.high / self.low) ** 0.05
-            return self.low / grow, self.high * grow
-        grow = (0.2 if self.words else 0.05) * (self.high - self.low)
-        return self.low - grow, self.high + grow
 
 
 def write_figures(
@@ -138,7 +104,7 @@ def _slices(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     paint = _painter(rows, goal)
     for line, objective in enumerate(goal.objectives):
-        for column, scale in enumerate(_scales(space)):
+        for column, scale in enumerate(scales_of(space)):
             axes = figure.add_subplot(down, across, line * across + column + 1)
             for row in rows:
                 x, y = scale.at(row.params[scale.name]), _metric(row, objective.name)
@@ -163,10 +129,10 @@ def _slices(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
 
 
 def _parallel(rows: Sequence[Row], space: Space, goal: Goal) -> Figure:
-    scales = _scales(space)
+    scales = scales_of(space)
     for objective in goal.objectives:
         values = [_metric(row, objective.name) for row in rows]
-        scales.append(_Scale(objective.name, *_ends(min(values), max(values))))
+        scales.append(Scale(objective.name, *_ends(min(values), max(values))))
     names = [scale.name for scale in scales]
     figure = Figure(figsize=(1.7 * len(names) + 1.6, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -243,14 +209,6 @@ def _metric(row: Row, name: str) -> float:
 
 def _axis(name: str, *, larger: bool) -> str:
     return f"{name} ({'more' if larger else 'less'} is better)"
-
-
-def _scales(space: Space) -> list[_Scale]:
-    numbers = [_Scale(one.name, one.low, one.high, one.log) for one in space.weights]
-    return numbers + [
-        _Scale(one.name, 0, len(one.options) - 1, words=one.options)
-        for one in space.choices
-    ]
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:
