@@ -1,8 +1,9 @@
 """bioimage.io models: `rdf.yaml` and `bioimageio.yaml`, formats 0.3 to 0.5.
 
 A file is read as bioimageio.spec 0.5.12 converts it: format 0.4 gets a cast to float32
-at its end, format 0.5 one to the input's own type where it asks for none, and
-statistics `per_dataset` of format 0.4 become those of each sample.
+at its end, format 0.5 one to the input's own type where it asks for none. Statistics
+`per_dataset` of format 0.4 are lost there: bioimageio.core 0.11 takes them of all data
+that it is given, but from a file that was converted of each sample.
 """
 
 from __future__ import annotations
@@ -98,14 +99,11 @@ def _overruled(
 ) -> list[Overruled]:
     found = []
     if given.get("mode") == "per_dataset":
-        executed = "statistics of each sample"
+        executed = "those of the data that it is given, or of each sample once "
+        executed += f"{_SPEC} has converted the file to format 0.5"
+        declared = "statistics of the data set (mode per_dataset)"
         found.append(
-            Overruled(
-                where=where,
-                declared="statistics of the data set (mode per_dataset)",
-                executed=executed,
-                by=f"{_SPEC}, which converts format 0.4,",
-            )
+            Overruled(where=where, declared=declared, executed=executed, by=_CORE)
         )
     if "eps" in arguments:
         try:

@@ -119,7 +119,8 @@ def _scope(given: Mapping[str, Any]) -> Literal["channel", "image"]:
         Unsayable: They are of a data set: without axes, or with the batch's.
     """
     axes = given.get("axes")
-    if axes is None or "batch" in axes or (isinstance(axes, str) and "b" in axes):
+    batch = "b" if isinstance(axes, str) else "batch"
+    if given.get("mode") == "per_dataset" or axes is None or batch in axes:
         raise Unsayable("statistics over a data set that the file does not hold")
     together = "c" in axes if isinstance(axes, str) else "channel" in axes
     return "image" if together else "channel"
