@@ -189,6 +189,12 @@ def test_a_transform_of_the_bundles_own_is_not_passed_over(tmp_path: Path) -> No
     assert str(line) == "WindowCT (a transform of the bundle's own code)"
 
 
+def test_one_bound_alone_is_no_step(tmp_path: Path) -> None:
+    one = operation("ScaleIntensityRanged", a_min=0, a_max=9, b_min=0, clip=True)
+    (line,) = bundle(tmp_path, inference={"preprocessing": compose(one)}).pipelines
+    assert line.steps is None
+
+
 def test_what_comes_in_is_told_by_how_it_is_loaded(tmp_path: Path) -> None:
     load = {"_target_": "LoadImaged", "keys": "image", "dtype": "uint8"}
     document = {"preprocessing": {"_target_": "Compose", "transforms": [load, WINDOW]}}

@@ -8,6 +8,7 @@
     bioimageio      rdf.yaml and bioimageio.yaml of models, formats 0.3 to 0.5
     bioimageio_steps  what each of its operations executes
     nnunet          plans, fingerprint and dataset of nnU-Net v2
+    sampled         steps that measure each picture, as all of them have them
     timm            pretrained_cfg, alone or in a list
     stardist        config.json of a model
 

@@ -7,17 +7,11 @@ whatever eps the file asks for, and so do fixed standard deviations.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from normgate.contract.steps import (
-    Clip,
-    Mask,
-    RescaleSample,
-    Scale,
-    Standardize,
-    StandardizeSample,
-)
+from normgate.contract.steps import Clip, Scale, Standardize
 from normgate.interop.arguments import Unsayable
+from normgate.interop.sampled import rescaled, standardized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,10 +20,10 @@ if TYPE_CHECKING:
     from normgate.contract.steps import Step
     from normgate.interop.arguments import Arguments
     from normgate.interop.declared import Steps
+    from normgate.interop.sampled import Scope
 
 EPS = Decimal("0.000001")
 """What is executed, whatever is declared."""
-_ALL = Mask(kind="all")
 
 
 def steps_of(
@@ -51,7 +45,7 @@ def steps_of(
         case "fixed_zero_mean_unit_variance":
             return _fixed(arguments)
         case "zero_mean_unit_variance":
-            return ((_standardize(given),),)
+            return ((standardized(_scope(given), "zeros", eps=EPS),),)
         case "scale_range":
             return ((_rescale(arguments, given),),)
         case "scale_linear":
@@ -81,38 +75,19 @@ def _linear(arguments: Arguments) -> tuple[Steps, ...]:
     return tuple((Scale(gain=gain, offset=offset),) for gain, offset in pairs)
 
 
-def _standardize(given: Mapping[str, Any]) -> Step:
-    return StandardizeSample(
-        scope=_scope(given),
-        fit_mask=_ALL,
-        apply_mask=_ALL,
-        outside="keep",
-        eps=EPS,
-        eps_placement="add",
-        degenerate="zeros",
-        ddof=0,
-    )
-
-
 def _rescale(arguments: Arguments, given: Mapping[str, Any]) -> Step:
     if given.get("reference_tensor"):
         raise Unsayable("percentiles of another tensor have no step")
-    return RescaleSample(
-        scope=_scope(given),
-        fit_mask=_ALL,
-        apply_mask=_ALL,
-        outside="keep",
+    return rescaled(
+        _scope(given),
+        "zeros",
+        low=arguments.number("min_percentile", 0.0),
+        high=arguments.number("max_percentile", 100.0),
         eps=EPS,
-        eps_placement="add",
-        degenerate="zeros",
-        low_percentile=arguments.number("min_percentile", 0.0),
-        high_percentile=arguments.number("max_percentile", 100.0),
-        method="linear",
-        clip=False,
     )
 
 
-def _scope(given: Mapping[str, Any]) -> Literal["channel", "image"]:
+def _scope(given: Mapping[str, Any]) -> Scope:
     """Whether statistics are of all channels of a sample together, or of each.
 
     Raises:

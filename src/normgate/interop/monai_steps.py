@@ -5,27 +5,20 @@ Arithmetic as in monai 1.5 and 1.6, `monai/transforms/intensity/array.py`.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from normgate.contract.steps import (
-    Clip,
-    Mask,
-    Rescale,
-    RescaleSample,
-    Scale,
-    Standardize,
-    StandardizeSample,
-)
+from normgate.contract.steps import Clip, Mask, Rescale, Scale, Standardize
 from normgate.interop.arguments import Unsayable
+from normgate.interop.sampled import rescaled, standardized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
 
     from normgate.contract.steps import Step
     from normgate.interop.arguments import Arguments
+    from normgate.interop.sampled import Scope
 
-_ALL = Mask(kind="all")
 UNSAID = frozenset({
     "AdjustContrast", "ClipIntensityPercentiles", "ForegroundMask", "GammaCorrection",
     "GaussianSharpen", "GaussianSmooth", "HistogramNormalize", "Lambda",
@@ -39,7 +32,9 @@ def _range(given: Arguments) -> tuple[Step, ...]:
     """Affine first, then clipped to the outcome's bounds."""
     low, high = given.number("a_min"), given.number("a_max")
     steps: tuple[Step, ...] = (Rescale(low=low, high=high),)
-    if "b_min" not in given or "b_max" not in given:
+    if ("b_min" in given) != ("b_max" in given):
+        raise Unsayable("one of b_min and b_max has no step")
+    if "b_min" not in given:
         return steps
     bottom, top = given.number("b_min"), given.number("b_max")
     steps += _onto(bottom, top)
@@ -59,10 +54,7 @@ def _minmax(given: Arguments) -> tuple[Step, ...]:
     bottom, top = given.number("minv", 0.0), given.number("maxv", 1.0)
     if "factor" in given or bottom != 0:
         raise Unsayable("a factor, or a minv other than 0, has no step")
-    channels = given.flag("channel_wise", default=False)
-    return _percentiles(Decimal(0), Decimal(100), channels, clip=False), *_onto(
-        bottom, top
-    )
+    return (rescaled(_scope(given), "zeros"), *_onto(bottom, top))
 
 
 def _range_percentiles(given: Arguments) -> tuple[Step, ...]:
@@ -71,54 +63,29 @@ def _range_percentiles(given: Arguments) -> tuple[Step, ...]:
     bottom, top = given.number("b_min"), given.number("b_max")
     if bottom != 0:
         raise Unsayable("a b_min other than 0 has no step")
-    step = _percentiles(
-        given.number("lower"),
-        given.number("upper"),
-        given.flag("channel_wise", default=False),
+    step = rescaled(
+        _scope(given),
+        "center",
+        low=given.number("lower"),
+        high=given.number("upper"),
         clip=given.flag("clip", default=False),
     )
     return (step, *_onto(bottom, top))
 
 
-def _percentiles(
-    low: Decimal, high: Decimal, channels: bool, *, clip: bool
-) -> RescaleSample:
-    return RescaleSample(
-        scope="channel" if channels else "image",
-        fit_mask=_ALL,
-        apply_mask=_ALL,
-        outside="keep",
-        eps=Decimal(0),
-        eps_placement="add",
-        degenerate="zeros" if low == 0 and high == 100 else "center",
-        low_percentile=low,
-        high_percentile=high,
-        method="linear",
-        clip=clip,
-    )
-
-
 def _normalize(given: Arguments) -> tuple[Step, ...]:
     nonzero = given.flag("nonzero", default=False)
-    channels = given.flag("channel_wise", default=False)
     if "subtrahend" in given or "divisor" in given:
         if nonzero:
             raise Unsayable("constants on nonzero pixels alone have no step")
         mean, std = given.number("subtrahend", 0.0), given.number("divisor", 1.0)
         return (Standardize(mean=mean, std=std),)
-    mask = Mask(kind="nonzero") if nonzero else _ALL
-    return (
-        StandardizeSample(
-            scope="channel" if channels else "image",
-            fit_mask=mask,
-            apply_mask=mask,
-            outside="keep",
-            eps=Decimal(0),
-            eps_placement="add",
-            degenerate="center",
-            ddof=0,
-        ),
-    )
+    mask = Mask(kind="nonzero" if nonzero else "all")
+    return (standardized(_scope(given), "center", mask=mask),)
+
+
+def _scope(given: Arguments) -> Scope:
+    return "channel" if given.flag("channel_wise", default=False) else "image"
 
 
 SAID: dict[str, Callable[[Arguments], tuple[Step, ...]]] = {

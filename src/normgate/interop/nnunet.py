@@ -9,17 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from normgate.contract.steps import (
-    Clip,
-    Mask,
-    Rescale,
-    RescaleSample,
-    Standardize,
-    StandardizeSample,
-    exact,
-)
+from normgate.contract.steps import Clip, Rescale, Standardize, exact
 from normgate.interop.arguments import Arguments
 from normgate.interop.declared import Configuration, Constants, Operation, Pipeline
+from normgate.interop.sampled import rescaled, standardized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +21,6 @@ if TYPE_CHECKING:
 
 _PROPERTIES = "foreground_intensity_properties_per_channel"
 _OLD_PROPERTIES = "foreground_intensity_properties_by_modality"
-_ALL = Mask(kind="all")
 _EPS = Decimal("1e-8")
 _CT = "CTNormalization"
 _TOLERANCE = 1e-6
@@ -141,9 +133,9 @@ def _steps(
         case "RGBTo01Normalization":
             return (Rescale(low=Decimal(0), high=Decimal(255)),)
         case "ZScoreNormalization" if not masked:
-            return (_standardized(),)
+            return (standardized("channel", "zeros", eps=_EPS, placement="max"),)
         case "RescaleTo01Normalization":
-            return (_rescaled(),)
+            return (rescaled("channel", "zeros", eps=_EPS, placement="max"),)
         case "CTNormalization" if properties:
             try:
                 return _as_ct(properties)
@@ -158,22 +150,6 @@ def _as_ct(properties: Mapping[str, Any]) -> Steps:
         for key in ("percentile_00_5", "percentile_99_5", "mean", "std")
     )
     return Clip(low=low, high=high), Standardize(mean=mean, std=max(std, _EPS))
-
-
-def _standardized() -> StandardizeSample:
-    return StandardizeSample(
-        scope="channel", fit_mask=_ALL, apply_mask=_ALL, outside="keep",
-        eps=_EPS, eps_placement="max", degenerate="zeros", ddof=0,
-    )  # fmt: skip
-
-
-def _rescaled() -> RescaleSample:
-    return RescaleSample(
-        scope="channel", fit_mask=_ALL, apply_mask=_ALL, outside="keep",
-        eps=_EPS, eps_placement="max", degenerate="zeros",
-        low_percentile=Decimal(0), high_percentile=Decimal(100),
-        method="linear", clip=False,
-    )  # fmt: skip
 
 
 def _constants(
