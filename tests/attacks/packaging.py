@@ -109,7 +109,7 @@ said(
     "Take packages from an index of one's own",
     "index",
     "normgate[train]",
-    "--extra-index-url http://example.org/simple\nnormgate[train]",
+    "--extra-index-url ../wheels\nnormgate[train]",
     "requirements.txt",
 )
 said(

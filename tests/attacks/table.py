@@ -20,15 +20,22 @@ from typing import TYPE_CHECKING
 
 from tests.attacks import (
     accounts,
+    aliases,
     artifacts,
     bundles,
+    cards,
+    contracts,
     database,
+    disk,
     execution,
     models,
+    owners,
     packaging,
+    plain_mlflow,
     promotions,
     registering,
     remains,
+    remains_of_bytes,
 )
 from tests.attacks.catalog import ATTACKS, Layer
 from tests.attacks.stages import Stages
@@ -43,15 +50,22 @@ if TYPE_CHECKING:
 
 MODULES = (
     promotions,
+    aliases,
     registering,
     models,
+    contracts,
     bundles,
+    cards,
     packaging,
     artifacts,
+    disk,
+    plain_mlflow,
     database,
+    owners,
     execution,
     accounts,
     remains,
+    remains_of_bytes,
 )
 """In the order of the document."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,10 +92,10 @@ to. `python -m tests.attacks.table` runs them all and writes this page; the test
 where it says otherwise. Names of models are those of the tests, and … stands for
 identifiers and digests.
 
-Attacks on the user interface are in `tests/browser`, races and killed servers in
-`tests/attacks/test_races.py`, more on sealed artifacts in a folder and in S3 in
-`tests/tracking/test_sealed_servers.py`, and random sequences of SQL in
-`tests/tracking/ledger/test_raw_sql.py`.
+Attacks on the user interface are in `tests/browser`, races in
+`tests/attacks/test_races.py` and killed servers in `test_kills.py` beside it, more on
+sealed artifacts in a folder and in S3 in `tests/tracking/test_sealed_servers.py`, and
+random sequences of SQL in `tests/tracking/ledger/test_raw_sql.py`.
 """
 STOPPED = (
     "| attack | the attacker holds | stopped by | what is said |\n|---|---|---|---|"

@@ -2,82 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.deploy.fakes import fake_model, plate_spec, write_plates
+from tests.deploy.passes import digests, failing, models, places, run, table
 
-from normgate.deploy.pipeline import deploy
 from normgate.deploy.quarantine import read_quarantine
 from normgate.deploy.settings import DeploySettings
-from normgate.errors import DataError, DigestMismatch, Interrupted, SettingsError
+from normgate.errors import DataError, SettingsError
 from normgate.plates import tiff
-from normgate.plates.load import Site, sites
-from normgate.plates.schema import read_plate_csv
-
-if TYPE_CHECKING:
-    from normgate.deploy.models import Model
-    from normgate.deploy.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
-TWO, BOTH = ("RFP1", "HALO"), ("RFP1:0ms", "HALO:0ms", "HALO:10000ms")
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_plates(tmp_path_factory.mktemp("plates"))
-
-
-@pytest.fixture
-def data(pristine: Path, tmp_path: Path) -> Path:
-    shutil.copytree(pristine.parent, tmp_path / "plates")
-    return tmp_path / "plates" / pristine.name
-
-
-def models() -> list[Model]:
-    return [
-        fake_model("early", plate_spec(TWO), 0),
-        fake_model("late", plate_spec(TWO), 10000),
-        fake_model("both", plate_spec(BOTH), None),
-    ]
-
-
-def places(data: Path) -> list[Site]:
-    return sites(read_plate_csv(data), data)
-
-
-def run(data: Path, out: Path, used: list[Model] | None = None, **more: Any) -> Report:
-    settings = DeploySettings(
-        data=data, out=out, **{"batch_size": 5, "shard_sites": 3, "workers": 2, **more}
-    )
-    return deploy(used or models(), places(data), settings)
-
-
-def table(out: Path, model: str) -> pd.DataFrame:
-    parts = sorted((out / model).glob("part-*.parquet"))
-    return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-
-
-def digests(out: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != ".deploy.lock"
-    }
 
 
 def test_every_unit_and_replicate_has_one_keyed_and_stamped_row(
@@ -152,43 +93,6 @@ def test_threads_change_nothing(data: Path, tmp_path: Path, workers: int) -> Non
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
-def test_a_finished_job_is_not_repeated(data: Path, tmp_path: Path) -> None:
-    run(data, tmp_path / "out")
-    before = digests(tmp_path / "out")
-    report = run(data, tmp_path / "out", failing())
-    assert (report.images, report.resumed_sites) == (0, 10)
-    assert digests(tmp_path / "out") == before
-
-
-def failing() -> list[Model]:
-    def forward(batch_ncyx: torch.Tensor) -> torch.Tensor:
-        raise AssertionError("a finished shard was predicted again")
-
-    return [replace(model, forward=forward) for model in models()]
-
-
-@pytest.mark.parametrize("stop_at", [1, 4, 9])
-def test_a_stopped_job_resumes_to_the_identical_result(
-    data: Path, tmp_path: Path, stop_at: int
-) -> None:
-    run(data, tmp_path / "whole")
-    left = iter(range(stop_at))
-    first = models()[0]
-
-    def forward(batch_ncyx: torch.Tensor) -> torch.Tensor:
-        if next(left, None) is None:
-            raise Interrupted(signal.SIGTERM)
-        return first.forward(batch_ncyx)
-
-    threads = threading.active_count()
-    with pytest.raises(Interrupted):
-        run(data, tmp_path / "out", [replace(first, forward=forward), *models()[1:]])
-    assert threading.active_count() == threads
-    report = run(data, tmp_path / "out")
-    assert report.resumed_sites == 3 * (stop_at // 3)
-    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
-
-
 def test_a_corrupt_file_costs_only_the_models_that_use_it(
     data: Path, tmp_path: Path
 ) -> None:
@@ -261,20 +165,6 @@ def test_too_many_corrupt_images_are_a_refusal(data: Path, tmp_path: Path) -> No
     assert run(data, tmp_path / "out", failed_share=0.6).rows["early"] == 4 * 8
 
 
-def test_another_deployment_in_the_folder_is_refused(
-    data: Path, tmp_path: Path
-) -> None:
-    run(data, tmp_path / "out")
-    with pytest.raises(DigestMismatch, match=r"settings\.batch_size was 5, is 6"):
-        run(data, tmp_path / "out", batch_size=6)
-    newer = [replace(models()[0], version="2"), *models()[1:]]
-    with pytest.raises(DigestMismatch, match=r"models\.early\.version was 1, is 2"):
-        run(data, tmp_path / "out", newer)
-    data.write_text(data.read_text().replace("vehicle", "other"))
-    with pytest.raises(DigestMismatch, match=r"data\.sha256 was"):
-        run(data, tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [("batch_size", 0), ("workers", 0), ("shard_sites", -1), ("failed_share", 1.5)],
@@ -284,44 +174,3 @@ def test_a_setting_out_of_range_is_named(
 ) -> None:
     with pytest.raises(SettingsError, match=f"{name} is {value}"):
         DeploySettings(data=tmp_path, out=tmp_path, **{name: value})  # type: ignore[arg-type]
-
-
-KILLED = """
-import sys, time
-from dataclasses import replace
-from pathlib import Path
-from tests.deploy.test_pipeline import models, run
-
-def slow(model):
-    def forward(batch_ncyx):
-        time.sleep(0.05)
-        return model.forward(batch_ncyx)
-    return replace(model, forward=forward)
-
-run(Path(sys.argv[1]), Path(sys.argv[2]), [slow(model) for model in models()])
-"""
-
-
-def test_kill_9_loses_nothing_and_repeats_nothing(data: Path, tmp_path: Path) -> None:
-    run(data, tmp_path / "whole")
-    out = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(data), str(out)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
-    last = out / "both" / "part-00000.parquet"
-    deadline = time.monotonic() + 240
-    while not last.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    kept = {path: path.stat().st_mtime_ns for path in out.rglob("part-00000.parquet")}
-    assert len(kept) == 3
-    assert not (out / "both" / "part-00003.parquet").exists()
-
-    report = run(data, out)
-
-    assert report.resumed_sites >= 3
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert digests(out) == digests(tmp_path / "whole")

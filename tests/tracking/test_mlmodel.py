@@ -148,7 +148,7 @@ def test_an_mlmodel_that_leads_elsewhere_is_a_problem(
     [
         pytest.param("requirements.txt", "evil==1.0", "evil==1.0", id="package"),
         pytest.param(
-            "requirements.txt", "--index-url http://evil", "index-url", id="index"
+            "requirements.txt", "--index-url ../wheels", "index-url", id="index"
         ),
         pytest.param(
             "requirements.txt", "mlflow @ http://evil/m.whl", "http://evil", id="url"
