@@ -13,21 +13,13 @@ from normgate.gate.finding import ranked
 from normgate.interop import find_configurations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from normgate.check.settings import CheckSettings
-    from normgate.contract import Provenance, Spec
+    from normgate.contract import Spec
     from normgate.gate import Finding
 
 
-def check_configurations(
-    data: Path,
-    spec: Spec | None,
-    settings: CheckSettings,
-    provenance: Provenance | None,
-    progress: Callable[[int, int], None] | None,
-) -> Checked:
+def check_configurations(data: Path, spec: Spec | None) -> Checked:
     """Read a configuration, or all below a folder, and decide on them.
 
     Raises:

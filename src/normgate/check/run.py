@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from normgate.check import acquisitions, configurations, plates, volumes
+from normgate.check import acquisitions, plates, volumes
+from normgate.check.configurations import check_configurations
 from normgate.errors import DataError
 from normgate.interop.files import SUFFIXES
 
@@ -41,13 +42,15 @@ def check(
             configuration.
         SpecError: The spec's channels are not of this kind of data.
     """
+    kind = kind_of(data)
+    if kind == "configurations":
+        return check_configurations(data, spec)
     collect = {
         "plates": plates.check_plates,
         "volumes": volumes.check_volumes,
         "acquisitions": acquisitions.check_acquisitions,
-        "configurations": configurations.check_configurations,
     }
-    return collect[kind_of(data)](data, spec, settings, provenance, progress)
+    return collect[kind](data, spec, settings, provenance, progress)
 
 
 def kind_of(data: Path) -> Kind:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from normgate.contract.steps import Clip, Scale, Standardize
 from normgate.interop.arguments import Unsayable
-from normgate.interop.sampled import rescaled, standardized
+from normgate.interop.sampled import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def steps_of(
         case "fixed_zero_mean_unit_variance":
             return _fixed(arguments)
         case "zero_mean_unit_variance":
-            return ((standardized(_scope(given), "zeros", eps=EPS),),)
+            return ((Measured(_scope(given), "zeros", EPS).standardized(),),)
         case "scale_range":
             return ((_rescale(arguments, given),),)
         case "scale_linear":
@@ -78,12 +78,9 @@ def _linear(arguments: Arguments) -> tuple[Steps, ...]:
 def _rescale(arguments: Arguments, given: Mapping[str, Any]) -> Step:
     if given.get("reference_tensor"):
         raise Unsayable("percentiles of another tensor have no step")
-    return rescaled(
-        _scope(given),
-        "zeros",
-        low=arguments.number("min_percentile", 0.0),
-        high=arguments.number("max_percentile", 100.0),
-        eps=EPS,
+    return Measured(_scope(given), "zeros", EPS).rescaled(
+        arguments.number("min_percentile", 0.0),
+        arguments.number("max_percentile", 100.0),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from normgate.contract.steps import Clip, Mask, Rescale, Scale, Standardize
 from normgate.interop.arguments import Unsayable
-from normgate.interop.sampled import rescaled, standardized
+from normgate.interop.sampled import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def _minmax(given: Arguments) -> tuple[Step, ...]:
     bottom, top = given.number("minv", 0.0), given.number("maxv", 1.0)
     if "factor" in given or bottom != 0:
         raise Unsayable("a factor, or a minv other than 0, has no step")
-    return (rescaled(_scope(given), "zeros"), *_onto(bottom, top))
+    return (Measured(_scope(given), "zeros").rescaled(), *_onto(bottom, top))
 
 
 def _range_percentiles(given: Arguments) -> tuple[Step, ...]:
@@ -63,11 +63,9 @@ def _range_percentiles(given: Arguments) -> tuple[Step, ...]:
     bottom, top = given.number("b_min"), given.number("b_max")
     if bottom != 0:
         raise Unsayable("a b_min other than 0 has no step")
-    step = rescaled(
-        _scope(given),
-        "center",
-        low=given.number("lower"),
-        high=given.number("upper"),
+    step = Measured(_scope(given), "center").rescaled(
+        given.number("lower"),
+        given.number("upper"),
         clip=given.flag("clip", default=False),
     )
     return (step, *_onto(bottom, top))
@@ -81,7 +79,7 @@ def _normalize(given: Arguments) -> tuple[Step, ...]:
         mean, std = given.number("subtrahend", 0.0), given.number("divisor", 1.0)
         return (Standardize(mean=mean, std=std),)
     mask = Mask(kind="nonzero" if nonzero else "all")
-    return (standardized(_scope(given), "center", mask=mask),)
+    return (Measured(_scope(given), "center", mask=mask).standardized(),)
 
 
 def _scope(given: Arguments) -> Scope:

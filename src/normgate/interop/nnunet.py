@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from normgate.contract.steps import Clip, Rescale, Standardize, exact
 from normgate.interop.arguments import Arguments
 from normgate.interop.declared import Configuration, Constants, Operation, Pipeline
-from normgate.interop.sampled import rescaled, standardized
+from normgate.interop.sampled import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PROPERTIES = "foreground_intensity_properties_per_channel"
 _OLD_PROPERTIES = "foreground_intensity_properties_by_modality"
 _EPS = Decimal("1e-8")
+_MEASURED = Measured("channel", "zeros", _EPS, "max")
 _CT = "CTNormalization"
 _TOLERANCE = 1e-6
 """Relative; a fingerprint and its plans hold the same numbers."""
@@ -133,9 +134,9 @@ def _steps(
         case "RGBTo01Normalization":
             return (Rescale(low=Decimal(0), high=Decimal(255)),)
         case "ZScoreNormalization" if not masked:
-            return (standardized("channel", "zeros", eps=_EPS, placement="max"),)
+            return (_MEASURED.standardized(),)
         case "RescaleTo01Normalization":
-            return (rescaled("channel", "zeros", eps=_EPS, placement="max"),)
+            return (_MEASURED.rescaled(),)
         case "CTNormalization" if properties:
             try:
                 return _as_ct(properties)

@@ -6,60 +6,58 @@ percentiles; they differ in scope, eps and what a constant picture becomes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from normgate.contract.steps import Mask, RescaleSample, StandardizeSample
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 Scope = Literal["channel", "image"]
-Placement = Literal["add", "max"]
-Degenerate = Literal["zeros", "center"]
 _ALL = Mask(kind="all")
-_NONE = Decimal(0)
 
 
-def standardized(
-    scope: Scope,
-    degenerate: Degenerate,
-    *,
-    eps: Decimal = _NONE,
-    placement: Placement = "add",
-    mask: Mask = _ALL,
-) -> StandardizeSample:
-    """By its own mean and std."""
-    return StandardizeSample(
-        scope=scope,
-        fit_mask=mask,
-        apply_mask=mask,
-        outside="keep",
-        eps=eps,
-        eps_placement=placement,
-        degenerate=degenerate,
-        ddof=0,
-    )
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is measured, and how a divisor is kept from 0."""
 
+    scope: Scope
+    degenerate: Literal["zeros", "center"]
+    """What a constant picture becomes."""
+    eps: Decimal = Decimal(0)
+    placement: Literal["add", "max"] = "add"
+    mask: Mask = _ALL
 
-def rescaled(
-    scope: Scope,
-    degenerate: Degenerate,
-    *,
-    low: Decimal = Decimal(0),
-    high: Decimal = Decimal(100),
-    eps: Decimal = _NONE,
-    placement: Placement = "add",
-    clip: bool = False,
-) -> RescaleSample:
-    """By its own percentiles; unless they are given by minimum and maximum."""
-    return RescaleSample(
-        scope=scope,
-        fit_mask=_ALL,
-        apply_mask=_ALL,
-        outside="keep",
-        eps=eps,
-        eps_placement=placement,
-        degenerate=degenerate,
-        low_percentile=low,
-        high_percentile=high,
-        method="linear",
-        clip=clip,
-    )
+    def standardized(self) -> StandardizeSample:
+        """By the picture's own mean and std."""
+        return StandardizeSample(**self._shared, ddof=0)
+
+    def rescaled(
+        self,
+        low: Decimal = Decimal(0),
+        high: Decimal = Decimal(100),
+        *,
+        clip: bool = False,
+    ) -> RescaleSample:
+        """By its own percentiles; unless they are given, by minimum and maximum."""
+        return RescaleSample(
+            **self._shared,
+            low_percentile=low,
+            high_percentile=high,
+            method="linear",
+            clip=clip,
+        )
+
+    @property
+    def _shared(self) -> Mapping[str, Any]:
+        return {
+            "scope": self.scope,
+            "fit_mask": self.mask,
+            "apply_mask": self.mask,
+            "outside": "keep",
+            "eps": self.eps,
+            "eps_placement": self.placement,
+            "degenerate": self.degenerate,
+        }
